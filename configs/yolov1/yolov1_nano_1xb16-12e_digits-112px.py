@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/yolov1_nano.py',
+    '../_base_/datasets/digits_voc_112.py',
+    '../_base_/schedules/onecycle_12e.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,16 @@
+_base_ = [
+    '../_base_/models/yolov1_squeezenet.py',
+    '../_base_/datasets/bccd_320.py',
+    '../_base_/schedules/adamw_cosine_20e.py',
+    '../_base_/default_runtime.py',
+]
+
+# 320 px -> 19 x 19, pooled to 10 x 10 cells: blood cells are many and small
+model = dict(bbox_head=dict(num_classes=3, grid_size=10))
+
+train_cfg = dict(max_epochs=60, val_interval=10)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=60, end=60, eta_min=1e-6, convert_to_iter_based=True),
+]
+auto_scale_lr = dict(base_batch_size=16)

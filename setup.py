@@ -1,0 +1,69 @@
+"""Packaging in the OpenMMLab way: the wheel also carries configs, tools and the model index, under ``.mim``."""
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+PACKAGE = 'slf_mmdet'
+
+
+class BuildWithMim(build_py):
+    """Adds the ``.mim`` folder and the start-up file that lets mmdet's own tools run without compiled ops."""
+
+    def run(self) -> None:
+        super().run()
+        if getattr(self, 'editable_mode', False):
+            return
+        target = Path(self.build_lib)
+        mim = target / PACKAGE / '.mim'
+        ignore = shutil.ignore_patterns('__pycache__', '*.pyc')
+        for folder in ('configs', 'tools'):
+            shutil.copytree(ROOT / folder, mim / folder, ignore=ignore, dirs_exist_ok=True)
+        shutil.copy(ROOT / 'model-index.yml', mim)
+        shutil.copy(ROOT / PACKAGE / 'compat' / 'slf_mmdet_compat.pth', target)
+
+
+version = re.search(r"__version__ = '(.+)'", (ROOT / PACKAGE / 'version.py').read_text(encoding='utf-8'))
+
+setup(
+    name='slf-mmdet',
+    version=version.group(1),
+    description='Learned loss weights for MMDetection: the Stochastic Loss Function (AAAI 2020) and YOLOv1',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    author='slf_mmdet contributors',
+    keywords=['object detection', 'loss weighting', 'multi-task learning', 'mmdetection', 'yolo'],
+    license='Apache-2.0',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['py.typed', 'compat/*.pth']},
+    python_requires='>=3.9',
+    install_requires=[
+        'torch>=2.1',
+        'torchvision>=0.16',
+        'mmengine>=0.10.4,<2',
+        'mmdet>=3.3,<4',
+        'pycocotools',
+        'rich',
+        'setuptools<82',  # mmengine 0.10 reads package metadata through pkg_resources
+    ],
+    extras_require={
+        # The default that needs no compiler; leave it out where full mmcv is installed.
+        'lite': ['mmcv-lite>=2.0.0,<2.2.0'],
+        'full': ['mmcv>=2.0.0,<2.2.0'],
+        'demo': ['scikit-learn'],
+        'dev': ['scikit-learn', 'pytest', 'pytest-cov', 'hypothesis', 'tensorboard', 'ruff', 'mypy', 'build'],
+    },
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'License :: OSI Approved :: Apache Software License',
+        'Operating System :: OS Independent',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
+    cmdclass={'build_py': BuildWithMim},
+    zip_safe=False,
+)

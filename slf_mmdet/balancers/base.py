@@ -1,0 +1,144 @@
+"""The interface of every balancer: named loss parts in, one objective and its weights out."""
+
+import math
+from abc import ABCMeta, abstractmethod
+from typing import Mapping, NamedTuple, Optional, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+
+class Weighing(NamedTuple):
+    """What a balancer decides in one step.
+
+    Attributes:
+        weights: shape ``(n,)``, ``(1, n)`` or ``(N, n)`` for n parts and N images; finite, >= 0. May carry a
+            gradient.
+        penalty: scalar of which only the gradient enters the objective (an anchor of the weights, say); its value
+            is left out, so that ``loss_<part>`` stay readable as weighted losses.
+    """
+
+    weights: Tensor
+    penalty: Optional[Tensor] = None
+
+
+class LossBalancer(BaseModule, metaclass=ABCMeta):
+    r"""Weighs the parts :math:`\ell_i` of a loss: :math:`L = \sum_i w_i \ell_i`.
+
+    A subclass implements :meth:`weigh`. All that it learns or remembers is a parameter or a buffer, so that the
+    ordinary checkpoint carries it.
+
+    Args:
+        parts: names of the parts, in order. Defaults to the names in ``base_weights``.
+        base_weights: part name -> hand-set weight, finite and >= 0. Parts left out weigh 1.
+        context_dim: D of the ``(N, D)`` context given to :meth:`forward`; ``None`` where there is none.
+        init_cfg: see mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: no part is named, a name contains "loss" (mmengine adds every such key to the objective), or a
+            base weight is negative, not finite or of an unknown part.
+    """
+
+    def __init__(
+        self,
+        parts: Optional[Sequence[str]] = None,
+        base_weights: Optional[Mapping[str, float]] = None,
+        context_dim: Optional[int] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        base_weights = dict(base_weights or {})
+        self.parts = tuple(parts if parts is not None else base_weights)
+        self.context_dim = context_dim
+        self._check_names(base_weights)
+        for name, weight in base_weights.items():
+            if not (isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0):
+                raise ValueError(
+                    f'{self._name}: base_weights[{name!r}] must be a finite number >= 0, found {weight!r}.'
+                )
+        weights = [float(base_weights.get(name, 1.0)) for name in self.parts]
+        self.total_weight = sum(weights)
+        # The config says what the base weights are, not a checkpoint: a run resumed with others uses the others.
+        self.register_buffer('base_weights', torch.tensor(weights), persistent=False)
+        self.base_weights: Tensor
+
+    @abstractmethod
+    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+        """Decides the weights of one step.
+
+        Args:
+            losses: unweighted parts in the order of ``self.parts``, ``(n,)`` or, per image, ``(N, n)``; at least fp32.
+            context: ``(N, D)`` what the detector put out, at least fp32, or ``None``.
+        """
+
+    def forward(self, parts: Mapping[str, Tensor], context: Optional[Tensor] = None) -> dict[str, Tensor]:
+        """Weighs the parts.
+
+        Args:
+            parts: name -> unweighted loss, a scalar or ``(N,)`` per image.
+            context: ``(N, D)`` what a decision network sees, or ``None``.
+
+        Returns:
+            An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the
+            images), and ``balance/<part>``, the detached mean weights for the log.
+
+        Raises:
+            ValueError: the names are not ``self.parts``, or a part is neither a scalar nor ``(N,)``.
+        """
+        losses = self._stack(parts)
+        if context is not None:
+            context = _at_least_fp32(context)
+        with torch.autocast(losses.device.type, enabled=False):
+            weights, penalty = self.weigh(losses, context)
+            weighted = weights * losses
+            weighted = weighted if weighted.dim() == 1 else weighted.mean(0)
+        if penalty is not None:
+            weighted = weighted + (penalty - penalty.detach()) / len(self.parts)
+        mean_weights = weights.detach() if weights.dim() == 1 else weights.detach().mean(0)
+        out = {f'loss_{name}': value for name, value in zip(self.parts, weighted.unbind())}
+        out.update({f'balance/{name}': value for name, value in zip(self.parts, mean_weights.unbind())})
+        return out
+
+    def _stack(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """Parts as one tensor: ``(n,)`` when all are scalars, else ``(N, n)``."""
+        if set(parts) != set(self.parts):
+            raise ValueError(
+                f'{self._name}: the loss has the parts {sorted(parts)}, but the balancer was made for '
+                f'{sorted(self.parts)}. Name exactly the parts that the loss has.'
+            )
+        values = [_at_least_fp32(parts[name]) for name in self.parts]
+        shapes = {value.shape for value in values if value.dim() > 0}
+        if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
+            found = {name: tuple(parts[name].shape) for name in self.parts}
+            raise ValueError(
+                f'{self._name}: every part must be a scalar or (N,) with one value per image, found {found}.'
+            )
+        return torch.stack(torch.broadcast_tensors(*values), dim=-1)
+
+    def _check_names(self, base_weights: Mapping[str, float]) -> None:
+        if not self.parts:
+            raise ValueError(
+                f'{self._name}: no part is named. Give base_weights=dict(part=weight, ...) or parts=[...].'
+            )
+        duplicates = sorted({name for name in self.parts if self.parts.count(name) > 1})
+        if duplicates:
+            raise ValueError(f'{self._name}: parts are named more than once: {duplicates}.')
+        for name in self.parts:
+            if 'loss' in name:
+                hint = name.replace('loss_', '').replace('loss', '') or 'total'
+                raise ValueError(
+                    f"{self._name}: the part name {name!r} contains 'loss': mmengine would add its logged weight to "
+                    f'the objective. Use {hint!r}.'
+                )
+        unknown = sorted(set(base_weights) - set(self.parts))
+        if unknown:
+            raise ValueError(f'{self._name}: base_weights names {unknown}, but the parts are {list(self.parts)}.')
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
+
+
+def _at_least_fp32(value: Tensor) -> Tensor:
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value

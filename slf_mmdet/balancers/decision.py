@@ -1,0 +1,31 @@
+"""The decision network h(f(x; w); v) of Liu & Lai, AAAI 2020, Eq. 4."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class DecisionNetwork(nn.Module):
+    """From the detector's own output to a probability vector: LayerNorm - Linear - ReLU - Linear - log-softmax.
+
+    The last layer starts with zero weights and the bias ``log(initial)``, so every input begins at exactly the
+    initial probabilities and differences between inputs are learnt.
+
+    Args:
+        in_dim: D, size of the input vector.
+        initial: ``(n,)`` initial probabilities, > 0, summing to 1.
+        hidden_dim: width of the hidden layer.
+    """
+
+    def __init__(self, in_dim: int, initial: Tensor, hidden_dim: int = 64) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(in_dim, hidden_dim)
+        self.output = nn.Linear(hidden_dim, len(initial))
+        nn.init.zeros_(self.output.weight)
+        with torch.no_grad():
+            self.output.bias.copy_(initial.log())
+
+    def forward(self, context: Tensor) -> Tensor:
+        """Maps ``(N, D)`` to log-probabilities ``(N, n)``."""
+        context = F.layer_norm(context.to(self.hidden.weight.dtype), context.shape[-1:])
+        return self.output(self.hidden(context).relu()).log_softmax(dim=-1)

@@ -1,0 +1,159 @@
+"""The Stochastic Loss Function over the parts of a loss (Liu & Lai, AAAI 2020)."""
+
+from typing import Optional, Sequence, Union
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from .base import LossBalancer, Weighing
+from .decision import DecisionNetwork
+from .gumbel import multiple_gumbel_softmax
+from .objectives import OBJECTIVES
+from .state import ScheduledValue, StepCounter, StepGenerator
+
+
+@MODELS.register_module()
+class SLFBalancer(LossBalancer):
+    r"""Learns the weights of the parts with a decision network and averaged Gumbel-Softmax samples.
+
+    For each image the decision network maps the detector's output to probabilities :math:`p` over the n parts
+    (Eq. 4); K straight-through samples of it, averaged, are :math:`\hat p` (Eq. 9-10). The objective is Eq. 11 times
+    :math:`W = \sum_i \lambda_i`, the sum of the base weights :math:`\lambda`, so that learning rates tuned for those
+    carry over:
+
+    .. math:: L = W \sum_i \left[(1 - s)\, \hat p_i + s\, q_i\right] \ell_i, \qquad q_i = \lambda_i / W
+
+    The paper minimises it over detector and decision network alike (``objective='joint'``). Taken literally that
+    collapses on a detector: all weight moves to the smallest part. Two anchors hold it: the share :math:`s` of the
+    weight that is never given away (``base_share``), and :math:`\kappa \bar L\, KL(p \| q)` in the objective of the
+    decision network (``kl_weight``), where :math:`\bar L = \sum_i \lambda_i \ell_i` is the loss under the base weights,
+    taken as a constant, so that :math:`\kappa` has no unit. Its optimum
+    :math:`p_i \propto q_i \exp(-W \ell_i / \kappa \bar L)` favours parts that are small already, but leaves each part
+    at least :math:`q_i e^{-1 / \kappa q_i}`: it cannot collapse.
+    The paper as written is ``initial='uniform', detach_context=False, kl_weight=0, num_samples=3``.
+
+    Args:
+        num_samples: K >= 1 samples per image. Small K leaves parts of small p out of most images.
+        tau: temperature > 0 of the samples, or ``dict(value=..., schedulers=[...])`` in the vocabulary of mmengine's
+            parameter schedulers, counted in iterations.
+        sampler: ``'gumbel'``, or ``'softmax'`` for p itself (the paper's ablation; K and tau have no effect).
+        hard: one-hot samples with the gradient of the relaxed ones, as in the paper; ``False`` relaxes them.
+        granularity: ``'image'`` for weights of their own for each image, ``'batch'`` for one set from the mean
+            context. Parts that are scalars always get the latter.
+        detach_context: keep the decision network's gradient out of the detector.
+        initial: p at the start, ``'base'`` for :math:`q` or ``'uniform'``.
+        objective: what the decision network minimises: ``'joint'`` (Algorithm 1).
+        kl_weight: :math:`\kappa` >= 0; 0 for no anchor.
+        base_share: :math:`s` in [0, 1], the share that stays at the base weights.
+        hidden_dim: width of the decision network's hidden layer.
+        seed: of the samples; ``None`` follows the seed of the run. The checkpoint carries it.
+        parts, base_weights, context_dim, init_cfg: see :class:`LossBalancer`; base weights must be > 0 here, and
+            ``context_dim`` is needed. The YOLOv1 head fills them in.
+
+    Raises:
+        ValueError: a setting is out of its range or not among its choices.
+    """
+
+    def __init__(
+        self,
+        num_samples: int = 10,
+        tau: Union[float, dict] = 1.0,
+        sampler: str = 'gumbel',
+        hard: bool = True,
+        granularity: str = 'image',
+        detach_context: bool = True,
+        initial: str = 'base',
+        objective: str = 'joint',
+        kl_weight: float = 5.0,
+        base_share: float = 0.0,
+        hidden_dim: int = 64,
+        seed: Optional[int] = None,
+        parts: Optional[Sequence[str]] = None,
+        base_weights: Optional[dict] = None,
+        context_dim: Optional[int] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        super().__init__(parts, base_weights, context_dim, init_cfg)
+        self._check_choice('sampler', sampler, ('gumbel', 'softmax'))
+        self._check_choice('granularity', granularity, ('image', 'batch'))
+        self._check_choice('initial', initial, ('base', 'uniform'))
+        self._check_choice('objective', objective, tuple(OBJECTIVES))
+        if not (isinstance(num_samples, int) and not isinstance(num_samples, bool) and num_samples >= 1):
+            self._reject(
+                "num_samples (the paper's K)",
+                'an integer >= 1',
+                num_samples,
+                'K=1 picks one part per image; 3 to 10 mix several.',
+            )
+        if not (isinstance(kl_weight, (int, float)) and 0 <= kl_weight < float('inf')):
+            self._reject('kl_weight', 'a finite number >= 0', kl_weight, '0 switches the anchor off.')
+        if not (isinstance(base_share, (int, float)) and 0 <= base_share <= 1):
+            self._reject('base_share', 'in [0, 1]', base_share, 'It is a share of the weight.')
+        if context_dim is None or context_dim < 1:
+            self._reject(
+                'context_dim', 'an integer >= 1', context_dim, 'It is the size of what the decision network sees.'
+            )
+        self.tau = ScheduledValue(tau)
+        if not self.tau.start > 0:
+            self._reject(
+                'tau', '> 0', self.tau.start, 'Towards 0 the samples are one-hot, large values make them uniform.'
+            )
+        for name, weight in dict(base_weights or {}).items():
+            if weight == 0:
+                self._reject(
+                    f'base_weights[{name!r}]', '> 0', weight, 'A part that should not count has no place here.'
+                )
+
+        self.num_samples = num_samples
+        self.sampler = sampler
+        self.hard = hard
+        self.granularity = granularity
+        self.detach_context = detach_context
+        self.kl_weight = float(kl_weight)
+        self.base_share = float(base_share)
+        self.objective = OBJECTIVES[objective]
+        self.register_buffer('base_p', self.base_weights / self.total_weight, persistent=False)
+        self.base_p: Tensor
+        start = self.base_p if initial == 'base' else torch.full_like(self.base_p, 1 / len(self.parts))
+        self.decision_network = DecisionNetwork(int(context_dim), start, hidden_dim)
+        self.counter = StepCounter()
+        self.generator = StepGenerator(seed)
+
+    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+        log_p = self._decide(losses, context)
+        weights = self.total_weight * ((1 - self.base_share) * self._sample(log_p) + self.base_share * self.base_p)
+        weighing = self.objective(weights)
+        if self.kl_weight == 0:
+            return weighing
+        kl = (log_p.exp() * (log_p - self.base_p.log())).sum(-1).mean()
+        base_loss = (self.base_weights * losses.detach()).sum(-1).mean()
+        anchor = self.kl_weight * base_loss * kl
+        return weighing._replace(penalty=anchor if weighing.penalty is None else weighing.penalty + anchor)
+
+    def _decide(self, losses: Tensor, context: Optional[Tensor]) -> Tensor:
+        """Log-probabilities ``(N, n)``, or ``(1, n)`` for one set of weights."""
+        if context is None or context.dim() != 2 or context.shape[1] != self.context_dim:
+            found = None if context is None else tuple(context.shape)
+            raise ValueError(f'SLFBalancer: context must be of shape (N, {self.context_dim}), found {found}.')
+        if self.detach_context:
+            context = context.detach()
+        if self.granularity == 'batch' or losses.dim() == 1:
+            context = context.mean(0, keepdim=True)
+        return self.decision_network(context)
+
+    def _sample(self, log_p: Tensor) -> Tensor:
+        if self.sampler == 'softmax':
+            return log_p.exp()
+        step = self.counter.value
+        if self.training:
+            self.counter.advance()
+        generator = self.generator.at(step, log_p.device)
+        return multiple_gumbel_softmax(log_p, self.num_samples, self.tau.at(step), self.hard, generator)
+
+    def _check_choice(self, key: str, value: str, choices: tuple) -> None:
+        if value not in choices:
+            raise ValueError(f'SLFBalancer: {key} must be one of {list(choices)}, found {value!r}.')
+
+    def _reject(self, key: str, wanted: str, found: object, hint: str) -> None:
+        raise ValueError(f'SLFBalancer: {key} must be {wanted}, found {found!r}. {hint}')

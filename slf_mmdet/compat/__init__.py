@@ -1,0 +1,10 @@
+"""What makes today's torch, numpy, setuptools and mmcv-lite work with mmdet 3.3: one file per trap."""
+
+from . import mmcv_ops, pkg_resources, safe_globals
+
+
+def apply() -> None:
+    """Applies every fix that this installation needs. Calling it again changes nothing."""
+    mmcv_ops.apply()
+    pkg_resources.apply()
+    safe_globals.apply()

@@ -1,0 +1,237 @@
+"""Checks all data of a config before a training: each annotation, each image, what must match."""
+
+import os.path as osp
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Dict, Iterator, List, Sequence, Set, Tuple
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from PIL import Image, ImageFile, ImageOps
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from .voc import BadDataError, Finding
+
+SPLITS = ('train', 'val', 'test')
+
+
+@dataclass
+class SplitReport:
+    """What one dataloader's data holds, before ``filter_cfg`` takes anything out.
+
+    Args:
+        name: ``'train'``, ``'val'`` or ``'test'``.
+        classes: class names; an object's label is the position in here.
+        objects: number of objects of each class, difficult ones included.
+        num_difficult: number of objects that are ignored in training and evaluation.
+        num_negatives: number of images without objects.
+        images: paths of the images.
+        problems: what is wrong in the files.
+    """
+
+    name: str
+    classes: Tuple[str, ...] = ()
+    objects: Dict[str, int] = field(default_factory=Counter)
+    num_difficult: int = 0
+    num_negatives: int = 0
+    images: Set[str] = field(default_factory=set)
+    problems: List[Finding] = field(default_factory=list)
+
+
+@dataclass
+class DataReport:
+    """What the data of a config holds.
+
+    Args:
+        splits: one report for each dataloader.
+        mismatches: what does not fit together: images in two splits, class lists, ``num_classes``.
+    """
+
+    splits: List[SplitReport]
+    mismatches: List[Finding]
+
+    @property
+    def problems(self) -> List[Finding]:
+        """All findings, each once: val and test are often the same data."""
+        found = [finding for split in self.splits for finding in split.problems]
+        return list(dict.fromkeys(found + self.mismatches))
+
+    def show(self, console: Console) -> None:
+        """Prints a table of counts and the list of problems."""
+        table = Table('', *(split.name for split in self.splits))
+        for column in table.columns[1:]:
+            column.justify = 'right'
+
+        def add(title: str, counts: Sequence[int]) -> None:
+            table.add_row(title, *(f'{count:,}' for count in counts))
+
+        add('images', [len(split.images) for split in self.splits])
+        add('  without objects', [split.num_negatives for split in self.splits])
+        add('objects', [sum(split.objects.values()) for split in self.splits])
+        add('  difficult', [split.num_difficult for split in self.splits])
+        table.add_section()
+        for name in dict.fromkeys(name for split in self.splits for name in split.classes):
+            add(name, [split.objects[name] for split in self.splits])
+        table.add_section()
+        add('problems', [len(split.problems) for split in self.splits])
+        console.print(table)
+
+        for finding in self.problems:
+            console.print(str(finding), markup=False, highlight=False, soft_wrap=True)
+        console.print(f'{len(self.problems)} problem(s) found', highlight=False)
+
+
+def check_config(cfg: Config, splits: Sequence[str] = SPLITS, progress: bool = True) -> DataReport:
+    """Reads all annotations and decodes all images of a config.
+
+    Args:
+        cfg: a full config, or one with dataloaders only.
+        splits: dataloaders to check; those that the config does not have are passed over.
+        progress: show progress bars.
+
+    Returns:
+        Counts and problems.
+
+    Raises:
+        FileNotFoundError: a folder or a list of images is missing.
+    """
+    reports: List[SplitReport] = []
+    for split in splits:
+        dataset_cfg = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+        if dataset_cfg is None:
+            continue
+        same = [report for report in reports if cfg[f'{report.name}_dataloader'].dataset == dataset_cfg]
+        if same:  # val and test, mostly
+            reports.append(replace(same[0], name=split))
+        else:
+            reports.append(_check_split(split, dataset_cfg, progress))
+    mismatches = [
+        *_shared_images(reports),
+        *_class_mismatches(reports),
+        *_num_classes_mismatches(cfg, reports),
+    ]
+    return DataReport(reports, mismatches)
+
+
+def check_image(path: str, width: int, height: int) -> str:
+    """Decodes an image fully.
+
+    Args:
+        path: the image file.
+        width: width in pixels that the annotation claims.
+        height: height in pixels that the annotation claims.
+
+    Returns:
+        What is wrong, or ''.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            ImageOps.exif_transpose(image, in_place=True)  # the pipeline's decoder turns it, too
+            found = image.size
+    except Exception as error:  # decoders raise whatever a broken file leads them to
+        return f'image cannot be decoded ({error})'
+    if found != (width, height):
+        return (
+            f'image has {found[0]}x{found[1]} pixels, its annotation says {width}x{height}: '
+            'the boxes are those of another size'
+        )
+    return ''
+
+
+def _check_split(name: str, dataset_cfg: dict, progress: bool) -> SplitReport:
+    report = SplitReport(name)
+    entries: List[dict] = []
+    for leaf in _leaves(dataset_cfg):
+        dataset = DATASETS.build({**leaf, 'lazy_init': True})
+        report.classes = tuple(dataset.metainfo['classes'])
+        try:
+            entries += dataset.load_data_list()
+        except BadDataError as error:
+            report.problems += error.problems
+            entries += error.usable
+        report.problems += getattr(dataset, 'bad_boxes', ())
+    report.problems = list(dict.fromkeys(report.problems))  # bad_box='raise' names a box twice
+
+    for entry in entries:
+        report.images.add(osp.realpath(entry['img_path']))
+        report.num_negatives += not entry['instances']
+        for instance in entry['instances']:
+            report.objects[report.classes[instance['bbox_label']]] += 1
+            report.num_difficult += instance['ignore_flag']
+    report.problems += _check_images(name, entries, progress)
+    return report
+
+
+def _check_images(name: str, entries: Sequence[dict], progress: bool) -> List[Finding]:
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # some libraries turn it on for the whole process
+    try:
+        with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
+            reasons = pool.map(
+                lambda entry: check_image(entry['img_path'], entry['width'], entry['height']),
+                entries,
+            )
+            found = zip(entries, reasons)
+            title = f'decoding {name} images'
+            return [
+                Finding(entry['img_path'], reason)
+                for entry, reason in track(found, title, len(entries), disable=not progress)
+                if reason
+            ]
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _leaves(dataset_cfg: dict) -> Iterator[dict]:
+    """The data sets inside of wrappers such as ConcatDataset and RepeatDataset."""
+    if 'datasets' in dataset_cfg:
+        for inner in dataset_cfg['datasets']:
+            yield from _leaves(inner)
+    elif 'dataset' in dataset_cfg:
+        yield from _leaves(dataset_cfg['dataset'])
+    else:
+        yield dataset_cfg
+
+
+def _shared_images(reports: Sequence[SplitReport]) -> Iterator[Finding]:
+    train = {path for report in reports if report.name == 'train' for path in report.images}
+    others = [report for report in reports if report.name != 'train']
+    for path in sorted(train.intersection(path for other in others for path in other.images)):
+        names = ' and '.join(other.name for other in others if path in other.images)
+        yield Finding(path, f'is used for training and for {names}')
+
+
+def _class_mismatches(reports: Sequence[SplitReport]) -> Iterator[Finding]:
+    for report in reports[1:]:
+        if report.classes != reports[0].classes:
+            yield Finding(
+                f'{report.name}_dataloader',
+                f'its classes {report.classes} are not those of {reports[0].name}: {reports[0].classes}',
+            )
+
+
+def _num_classes_mismatches(cfg: Config, reports: Sequence[SplitReport]) -> Iterator[Finding]:
+    for key, num_classes in _bbox_heads(cfg.get('model') or {}, 'model'):
+        for report in reports:
+            if num_classes != len(report.classes):
+                yield Finding(
+                    f'{key}.num_classes',
+                    f'is {num_classes}, but {report.name}_dataloader has {len(report.classes)} '
+                    f'classes: {report.classes}',
+                )
+
+
+def _bbox_heads(node: object, key: str) -> Iterator[Tuple[str, int]]:
+    """``num_classes`` of all box heads: also of a detector inside of a wrapper, or of a list."""
+    if isinstance(node, dict):
+        if 'bbox_head' in key.rsplit('.', 1)[-1] and 'num_classes' in node:
+            yield key, node['num_classes']
+        for name, inner in node.items():
+            yield from _bbox_heads(inner, f'{key}.{name}')
+    elif isinstance(node, (list, tuple)):
+        for index, inner in enumerate(node):
+            yield from _bbox_heads(inner, f'{key}[{index}]')

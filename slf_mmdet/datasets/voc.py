@@ -1,0 +1,270 @@
+"""PASCAL VOC folders whose bad data is found when they are loaded, not amid an epoch."""
+
+import logging
+import os
+import os.path as osp
+import xml.etree.ElementTree as ET
+from collections import Counter
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+import mmcv
+from mmdet.datasets import VOCDataset
+from mmdet.registry import DATASETS
+from mmengine.fileio import LocalBackend, get, get_file_backend, get_local_path
+from mmengine.logging import print_log
+
+from .voc_xml import read_box, read_name, read_size, read_xml, write_box
+
+_MAX_LISTED = 10
+
+
+class Finding(NamedTuple):
+    """Something wrong in one file."""
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f'{self.path}: {self.reason}'
+
+
+class BadDataError(ValueError):
+    """A data set that cannot be trained on.
+
+    Args:
+        message: the text of the error.
+        problems: all that was found, also what the text leaves out.
+        usable: the entries of the data list that have no problem.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Finding] = (), usable: Sequence[dict] = ()) -> None:
+        super().__init__(message)
+        self.problems = list(problems)
+        self.usable = list(usable)
+
+
+@DATASETS.register_module()
+class CheckedVOCDataset(VOCDataset):
+    """mmdet's ``VOCDataset``, with every annotation checked while it is read.
+
+    mmdet skips classes that it does not know, passes boxes without area on to the loss, and stops
+    at the first unreadable xml with the parser's own error. Here everything that makes training
+    impossible, or wrong without a sign, is collected over all files and raised once: a missing or
+    empty image, a missing or malformed xml, no usable image size, an unknown class. Bad boxes are
+    taken out and logged once, with their files. Images without objects stay, as negatives, unless
+    ``filter_cfg=dict(filter_empty_gt=True)``.
+
+    Boxes are those of mmdet: VOC counts pixels from 1, so 1 is subtracted. Where a file counted
+    from 0, its boxes stick out by one pixel; they are clipped and not reported. With classes other
+    than VOC's, ``VOCMetric`` prints these instead of VOC's names.
+
+    Args:
+        unknown_class: what to do with an object whose class is not in ``metainfo['classes']``:
+            ``'raise'``, or ``'ignore'`` it and log how many there were of each class.
+        bad_box: what to do with a box that is inverted, not numeric, without area or out of its
+            image: ``'drop'`` it (but keep the part of it that is in the image) and log it, or
+            ``'raise'``.
+        img_suffix: how the image files' names end.
+        **kwargs: those of mmdet's ``VOCDataset``, such as ``data_root``, ``ann_file``,
+            ``data_prefix=dict(sub_data_root=...)``, ``metainfo`` and ``filter_cfg``.
+
+    Attributes:
+        bad_boxes: the boxes that were dropped or clipped.
+        ignored_classes: number of ignored objects of each unknown class.
+
+    Raises:
+        ValueError: an argument is not one of its choices.
+        FileNotFoundError: a folder or the list of images does not exist.
+        BadDataError: files have problems; it is a ``ValueError`` that lists them.
+    """
+
+    def __init__(
+        self,
+        unknown_class: str = 'raise',
+        bad_box: str = 'drop',
+        img_suffix: str = '.jpg',
+        **kwargs: Any,
+    ) -> None:
+        _check_choice('unknown_class', unknown_class, ('raise', 'ignore'))
+        _check_choice('bad_box', bad_box, ('drop', 'raise'))
+        self.unknown_class = unknown_class
+        self.bad_box = bad_box
+        self.img_suffix = img_suffix
+        self.bad_boxes: List[Finding] = []
+        self.ignored_classes: Dict[str, int] = Counter()
+        self._unknown_classes: Dict[str, int] = Counter()
+        self._problems: List[Finding] = []
+        super().__init__(**kwargs)
+        if tuple(self._metainfo['classes']) != VOCDataset.METAINFO['classes']:
+            self._metainfo['dataset_type'] = None  # VOCMetric then prints these class names
+
+    def load_data_list(self) -> List[dict]:
+        """Reads and checks all annotations; the class says what is raised and what is logged."""
+        if isinstance(self._metainfo['classes'], str):
+            raise ValueError(
+                "CheckedVOCDataset: metainfo['classes'] must be a tuple of names, found the string "
+                f'{self._metainfo["classes"]!r}. A single class is written with a comma: '
+                f'({self._metainfo["classes"]!r},)'
+            )
+        self._check_layout()
+        self.bad_boxes, self._problems = [], []
+        self.ignored_classes, self._unknown_classes = Counter(), Counter()
+        usable = [entry for entry in super().load_data_list() if entry]
+
+        for image_id, count in Counter(entry['img_id'] for entry in usable).items():
+            if count > 1:
+                self._problem(self.ann_file, f'lists {image_id!r} {count} times')
+        if not usable and not self._problems:
+            self._problem(self.ann_file, 'lists no image')
+        if self.bad_box == 'raise':
+            self._problems += self.bad_boxes
+        if self._problems:
+            raise BadDataError(self._explain_problems(), self._problems, usable)
+
+        if self.bad_boxes:
+            _warn(
+                f'{self.ann_file}: {len(self.bad_boxes)} bad box(es) dropped, or clipped to the '
+                f'image:\n{_listed(self.bad_boxes)}'
+            )
+        if self.ignored_classes:
+            _warn(f'{self.ann_file}: ignored unknown classes {_counted(self.ignored_classes)}')
+        return usable
+
+    def parse_data_info(self, img_info: dict) -> dict:
+        """Reads and checks the annotation of one image.
+
+        Args:
+            img_info: ``img_id`` and ``xml_path``, as mmdet's ``load_data_list`` gives them.
+
+        Returns:
+            mmdet's data info, or an empty dict where there is none or problems were noted.
+        """
+        img_id, xml_path = img_info['img_id'], img_info['xml_path']
+        if not img_id.strip():  # an empty line
+            return {}
+        img_path = osp.join(self.sub_data_root, self.img_subdir, img_id + self.img_suffix)
+        num_problems = len(self._problems)
+        self._check_image(img_path)
+        data_info = dict(img_id=img_id, img_path=img_path, xml_path=xml_path)
+        try:
+            with get_local_path(xml_path, backend_args=self.backend_args) as local_path:
+                root = read_xml(local_path)
+            size = read_size(root)
+            if len(self._problems) == num_problems:
+                width, height = size or self._decoded_size(img_path)
+                self._clean_objects(root, xml_path, width, height)
+                data_info.update(width=width, height=height)
+        except ValueError as error:
+            self._problem(xml_path, str(error))
+        if len(self._problems) > num_problems:
+            return {}
+        return {**data_info, 'instances': self._parse_instance_info(root)}
+
+    def _check_layout(self) -> None:
+        images = osp.join(self.sub_data_root, self.img_subdir)
+        annotations = osp.join(self.sub_data_root, self.ann_subdir)
+        for key, path in (
+            ('data_root', self.data_root),
+            ('data_prefix.sub_data_root', self.sub_data_root),
+            ('ann_file', self.ann_file),
+            ('img_subdir', images),
+            ('ann_subdir', annotations),
+        ):
+            if path and self._is_local(path) and not osp.exists(path):
+                raise FileNotFoundError(
+                    f'CheckedVOCDataset: {path!r} does not exist (config key {key!r}; relative '
+                    f'paths start at {os.getcwd()!r}). Expected layout:\n'
+                    f'  {osp.join(images, "<id>" + self.img_suffix)}\n'
+                    f'  {osp.join(annotations, "<id>.xml")}\n'
+                    f'  {self.ann_file}  (one <id> a line)\n'
+                    'Set data_root, ann_file and data_prefix.sub_data_root of the dataset in the '
+                    'config, or for one run with --cfg-options '
+                    'train_dataloader.dataset.data_root=... (and val_, test_).\n'
+                    'PASCAL VOC: unpack the official archives of VOC 2007 (trainval and test) and '
+                    'VOC 2012 (trainval), host.robots.ox.ac.uk/pascal/VOC, to data/VOCdevkit. '
+                    'No data at hand: `make demo` builds a small set, data/digits_voc.'
+                )
+
+    def _check_image(self, img_path: str) -> None:
+        """Notes a missing or empty image; a decoder's test of its content takes far longer."""
+        if not self._is_local(img_path):
+            return
+        try:
+            if osp.getsize(img_path) == 0:
+                self._problem(img_path, 'image is empty (0 bytes)')
+        except OSError as error:
+            self._problem(img_path, f'image cannot be read ({error.strerror})')
+
+    def _decoded_size(self, img_path: str) -> Tuple[int, int]:
+        """Width and height of an image whose xml has no ``<size>``, as the pipeline loads it."""
+        image = mmcv.imfrombytes(get(img_path, backend_args=self.backend_args))
+        if image is None:
+            raise ValueError(f'has no <size>, and {img_path} cannot be decoded')
+        return image.shape[1], image.shape[0]
+
+    def _clean_objects(self, root: ET.Element, xml_path: str, width: int, height: int) -> None:
+        """Leaves in ``root`` only objects that mmdet's parser turns into good instances."""
+        for item in root.findall('object'):
+            name = read_name(item)
+            if name not in self.cat2label:
+                if self.unknown_class == 'raise':
+                    self._unknown_classes[name] += 1
+                    self._problem(xml_path, f'unknown class {name!r}')
+                else:
+                    self.ignored_classes[name] += 1
+                root.remove(item)
+                continue
+            corners, reason = read_box(item, width, height)
+            if reason:
+                self.bad_boxes.append(Finding(xml_path, f'{name}: {reason}'))
+            if corners is None:
+                root.remove(item)
+                continue
+            write_box(item, corners)
+
+    def _explain_problems(self) -> str:
+        lines = [
+            f'CheckedVOCDataset: {len(self._problems)} problem(s) in the data of {self.ann_file}:',
+            _listed(self._problems),
+        ]
+        if self._unknown_classes:
+            lines.append(
+                f'Unknown classes: {_counted(self._unknown_classes)}. Known are '
+                f'{", ".join(self.cat2label)}. Correct metainfo=dict(classes=(...)) in the config, '
+                "or leave the objects out with unknown_class='ignore'."
+            )
+        if any('image cannot be read' in finding.reason for finding in self._problems):
+            lines.append(
+                f'Images are looked for as <id>{self.img_suffix}: '
+                "set img_suffix (such as '.png') if they are named otherwise."
+            )
+        if self.bad_box == 'raise' and self.bad_boxes:
+            lines.append("bad_box='drop' trains without the bad boxes.")
+        return '\n'.join(lines)
+
+    def _problem(self, path: str, reason: str) -> None:
+        self._problems.append(Finding(path, reason))
+
+    def _is_local(self, path: str) -> bool:
+        backend = get_file_backend(path, backend_args=self.backend_args, enable_singleton=True)
+        return isinstance(backend, LocalBackend)
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f'CheckedVOCDataset: {name} must be one of {", ".join(map(repr, choices))}, found {value!r}')
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    lines = [f'  {finding}' for finding in findings[:_MAX_LISTED]]
+    if len(findings) > _MAX_LISTED:
+        lines.append(f'  ... and {len(findings) - _MAX_LISTED} more')
+    return '\n'.join(lines)
+
+
+def _counted(counts: Dict[str, int]) -> str:
+    return ', '.join(f'{name!r} ({count} objects)' for name, count in sorted(counts.items()))
+
+
+def _warn(message: str) -> None:
+    print_log(f'CheckedVOCDataset: {message}', logger='current', level=logging.WARNING)

@@ -1,0 +1,160 @@
+r"""The four parts of the YOLO loss (Redmon et al., CVPR 2016, Eq. 3), as darknet's ``detection_layer.c`` computes them.
+
+An image is a grid of S x S cells; a cell predicts B boxes and C class scores, all linear outputs. Boxes are (x, y, w,
+h): x and y the centre's offset within its cell (0 to 1), w and h fractions of the image. The network puts out sqrt(w) and
+sqrt(h) directly, so no square root of a prediction is ever taken.
+
+Everything is vectorised over images, cells and boxes, without host synchronisation.
+"""
+
+from typing import Mapping, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
+from torch import Tensor
+
+PARTS = ('coord', 'cls', 'obj', 'noobj')
+BASE_WEIGHTS = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
+
+
+class YOLOV1Targets(NamedTuple):
+    """What each cell of a grid should predict.
+
+    Attributes:
+        has_object: ``(N, S, S)`` bool, row before column: an object's centre lies in the cell.
+        boxes: ``(N, S, S, 4)`` x, y offset in the cell, w, h of the image. Arbitrary where there is no object.
+        labels: ``(N, S, S)`` class index. Arbitrary where there is no object.
+    """
+
+    has_object: Tensor
+    boxes: Tensor
+    labels: Tensor
+
+
+def yolov1_targets(boxes: Tensor, labels: Tensor, image: Tensor, num_images: int, grid_size: int) -> YOLOV1Targets:
+    """Assigns the M objects of a batch to cells.
+
+    An object belongs to the cell that holds its centre; a centre on the right or bottom edge of the image belongs to
+    the last cell. Of several objects in one cell the first one listed keeps it, as in darknet.
+
+    Args:
+        boxes: ``(M, 4)`` centre x, centre y, width, height as fractions of the image.
+        labels: ``(M,)`` class index.
+        image: ``(M,)`` index of the object's image in the batch.
+        num_images: N.
+        grid_size: S.
+    """
+    in_grid = boxes[:, :2] * grid_size
+    cell = in_grid.floor().clamp(0, grid_size - 1)
+    column, row = cell.long().unbind(-1)
+    flat_cell = (image * grid_size + row) * grid_size + column
+    index = torch.arange(len(boxes), device=boxes.device)
+    nobody = len(boxes)
+    owner = torch.full((num_images * grid_size**2,), nobody, device=boxes.device)
+    owner = owner.scatter_reduce(0, flat_cell, index, reduce='amin')
+
+    # Row `nobody` is a dummy object that the cells without one point at.
+    relative = F.pad(torch.cat([in_grid - cell, boxes[:, 2:]], dim=-1), (0, 0, 0, 1))
+    shape = (num_images, grid_size, grid_size)
+    return YOLOV1Targets(
+        has_object=(owner < nobody).view(shape),
+        boxes=relative[owner].view(*shape, 4),
+        labels=F.pad(labels, (0, 1))[owner].view(shape),
+    )
+
+
+def split_output(output: Tensor, boxes_per_cell: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Takes the head's output apart.
+
+    Args:
+        output: ``(N, 5B + C, S, S)``; the channels of a cell are B times (x, y, sqrt w, sqrt h, confidence), then C
+            class scores.
+        boxes_per_cell: B.
+
+    Returns:
+        boxes ``(N, S, S, B, 4)`` with sqrt(w) and sqrt(h), confidences ``(N, S, S, B)``, class scores ``(N, S, S, C)``.
+    """
+    by_cell = output.permute(0, 2, 3, 1)
+    boxes = by_cell[..., : 5 * boxes_per_cell].unflatten(-1, (boxes_per_cell, 5))
+    return boxes[..., :4], boxes[..., 4], by_cell[..., 5 * boxes_per_cell :]
+
+
+def to_image_boxes(boxes: Tensor) -> Tensor:
+    """From cell offsets to the whole image.
+
+    Args:
+        boxes: ``(N, S, S, ..., 4)`` x, y in the cell, w, h of the image.
+
+    Returns:
+        The same shape, (x1, y1, x2, y2) as fractions of the image; not clipped.
+    """
+    size = boxes.shape[1]
+    index = torch.arange(size, dtype=boxes.dtype, device=boxes.device)
+    row, column = torch.meshgrid(index, index, indexing='ij')
+    corner = torch.stack([column, row], dim=-1).view(1, size, size, *[1] * (boxes.dim() - 4), 2)
+    return bbox_cxcywh_to_xyxy(torch.cat([(boxes[..., :2] + corner) / size, boxes[..., 2:]], dim=-1))
+
+
+def yolov1_parts(
+    output: Tensor, targets: YOLOV1Targets, boxes_per_cell: int = 2, rescore: bool = True
+) -> Mapping[str, Tensor]:
+    r"""The four unweighted parts of each image.
+
+    In a cell with an object one box is responsible: the one of highest IoU with the object or, when every IoU is 0,
+    the one of least root-mean-square error. Sums of squares over the image:
+
+    - ``coord``: x, y, sqrt(w), sqrt(h) of responsible boxes;
+    - ``cls``: class scores of cells with an object against the one-hot class;
+    - ``obj``: confidence of responsible boxes against their IoU (detached);
+    - ``noobj``: confidence of all other boxes, also those in cells with an object, against 0.
+
+    Darknet's gradients are half of these, since it applies the difference itself as the gradient of its square.
+
+    Args:
+        output: ``(N, 5B + C, S, S)`` as in :func:`split_output`.
+        targets: of the same N and S.
+        boxes_per_cell: B.
+        rescore: ``False`` takes 1 as the target of ``obj`` instead of the IoU.
+
+    Returns:
+        ``coord``, ``cls``, ``obj`` and ``noobj``, each ``(N,)``.
+    """
+    boxes, confidences, scores = split_output(output, boxes_per_cell)
+    wanted = targets.boxes.unsqueeze(-2).to(boxes.dtype)  # (N, S, S, 1, 4)
+    with torch.no_grad():
+        # Both boxes are in the same cell: its position cancels, only the unit has to be that of the image.
+        grid_unit = 1 / boxes.shape[1]
+        predicted = torch.cat([boxes[..., :2] * grid_unit, boxes[..., 2:].square()], dim=-1)
+        wanted_in_image = torch.cat([wanted[..., :2] * grid_unit, wanted[..., 2:]], dim=-1)
+        ious = _paired_iou(predicted, wanted_in_image)
+        squared_error = (predicted - wanted_in_image).square().sum(-1)
+        fit = torch.where((ious > 0).any(-1, keepdim=True), ious, -squared_error)
+        is_best = F.one_hot(fit.argmax(-1), boxes_per_cell).bool()
+        responsible = is_best & targets.has_object.unsqueeze(-1)  # (N, S, S, B)
+        goal = ious if rescore else torch.ones_like(ious)
+        one_hot = F.one_hot(targets.labels, scores.shape[-1]).to(scores.dtype)
+
+    wanted_output = torch.cat([wanted[..., :2], wanted[..., 2:].sqrt()], dim=-1)
+    box_error = (boxes - wanted_output).square().sum(-1)
+    cls_error = (scores - one_hot).square().sum(-1)
+    return dict(
+        coord=_sum_where(box_error, responsible),
+        cls=_sum_where(cls_error, targets.has_object),
+        obj=_sum_where((confidences - goal).square(), responsible),
+        noobj=_sum_where(confidences.square(), ~responsible),
+    )
+
+
+def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """IoU of boxes (x, y, w, h) ``(..., 4)`` with their counterparts, ``(...)``."""
+    low = torch.maximum(boxes[..., :2] - boxes[..., 2:] / 2, others[..., :2] - others[..., 2:] / 2)
+    high = torch.minimum(boxes[..., :2] + boxes[..., 2:] / 2, others[..., :2] + others[..., 2:] / 2)
+    intersection = (high - low).clamp_min(0).prod(-1)
+    union = boxes[..., 2:].prod(-1) + others[..., 2:].prod(-1) - intersection
+    return intersection / union.clamp_min(torch.finfo(union.dtype).tiny)
+
+
+def _sum_where(errors: Tensor, mask: Tensor) -> Tensor:
+    """Sum per image of the errors under the mask; the rest has no gradient."""
+    return errors.masked_fill(~mask, 0).flatten(1).sum(1)

@@ -1,0 +1,214 @@
+"""The head of YOLO (Redmon et al., CVPR 2016): one prediction per grid cell, and a balanced four-part loss."""
+
+from typing import List, Optional, Sequence, Tuple
+
+import torch
+from mmcv.cnn import ConvModule
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.utils import filter_scores_and_topk
+from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox_xyxy_to_cxcywh, get_box_tensor
+from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList, OptMultiConfig
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from ...losses.yolov1 import BASE_WEIGHTS, PARTS, split_output, to_image_boxes, yolov1_parts, yolov1_targets
+from ..layers import LocallyConnected2d
+
+LEAKY_SLOPE = 0.1
+
+
+@MODELS.register_module()
+class YOLOV1Head(BaseDenseHead):
+    """Predicts B boxes with confidences and C class scores in each of S x S cells.
+
+    Args:
+        num_classes: C.
+        in_channels: channels of the backbone's last feature map, which must be S x S after pooling.
+        grid_size: S.
+        boxes_per_cell: B.
+        head_type: ``'fc'`` for fully connected layers, as in the paper; ``'local'`` for a locally connected layer
+            before the last fully connected one, as in darknet's yolov1.cfg; ``'conv'`` for convolutions, the lightest.
+        hidden_channels: widths of the layers before the output layer. Defaults to ``(4096,)`` for fc, ``(256,)`` for
+            local and ``(512,)`` for conv. ``()`` leaves only the output layer.
+        pool_size: max-pooling of the feature map before all else, to fit a backbone of smaller stride (14 x 14 or
+            13 x 13 to 7 x 7 with 2); 1 for none.
+        dropout: share of inputs of the output layer dropped in training (paper: 0.5).
+        rescore: confidence target is the IoU of the predicted box; ``False`` for 1.
+        loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. Its ``parts`` are given by the head, and
+            so are ``base_weights`` for the parts that the config leaves out: coord 5, cls 1, obj 1, noobj 0.5.
+        train_cfg: not used, there for mmdet.
+        test_cfg: ``score_thr``, ``nms``, ``max_per_img``, and optionally ``nms_pre`` and ``min_bbox_size``.
+        init_cfg: see mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: ``head_type`` is unknown, or the feature map is not S x S.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        in_channels: int,
+        grid_size: int = 7,
+        boxes_per_cell: int = 2,
+        head_type: str = 'fc',
+        hidden_channels: Optional[Sequence[int]] = None,
+        pool_size: int = 1,
+        dropout: float = 0.5,
+        rescore: bool = True,
+        loss_balancer: ConfigType = dict(type='StaticBalancer'),  # noqa: B006
+        train_cfg: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.num_classes = num_classes
+        self.in_channels = in_channels
+        self.grid_size = grid_size
+        self.boxes_per_cell = boxes_per_cell
+        self.head_type = head_type
+        self.rescore = rescore
+        self.train_cfg = train_cfg
+        self.test_cfg = test_cfg
+        self.out_channels = 5 * boxes_per_cell + num_classes
+
+        builders = dict(fc=self._fc_layers, local=self._local_layers, conv=self._conv_layers)
+        if head_type not in builders:
+            raise ValueError(f'YOLOV1Head: head_type must be one of {sorted(builders)}, found {head_type!r}.')
+        defaults = dict(fc=(4096,), local=(256,), conv=(512,))
+        hidden = tuple(defaults[head_type] if hidden_channels is None else hidden_channels)
+        self.pool = nn.MaxPool2d(pool_size, ceil_mode=True) if pool_size > 1 else nn.Identity()
+        self.layers = builders[head_type](hidden, dropout)
+        balancer_cfg = dict(loss_balancer)
+        balancer_cfg['base_weights'] = {**BASE_WEIGHTS, **(balancer_cfg.get('base_weights') or {})}
+        self.loss_balancer = MODELS.build(
+            balancer_cfg, default_args=dict(parts=PARTS, context_dim=self.out_channels * grid_size**2)
+        )
+
+    def _fc_layers(self, hidden: Tuple[int, ...], dropout: float) -> nn.Sequential:
+        layers: List[nn.Module] = [nn.Flatten()]
+        channels = self.in_channels * self.grid_size**2
+        for width in hidden:
+            layers += [nn.Linear(channels, width), nn.LeakyReLU(LEAKY_SLOPE)]
+            channels = width
+        if hidden:
+            layers += [nn.Dropout(dropout)]
+        return nn.Sequential(*layers, nn.Linear(channels, self.out_channels * self.grid_size**2))
+
+    def _local_layers(self, hidden: Tuple[int, ...], dropout: float) -> nn.Sequential:
+        layers: List[nn.Module] = []
+        channels, size = self.in_channels, (self.grid_size, self.grid_size)
+        for width in hidden:
+            layers += [LocallyConnected2d(channels, width, size), nn.LeakyReLU(LEAKY_SLOPE)]
+            channels = width
+        last = nn.Linear(channels * self.grid_size**2, self.out_channels * self.grid_size**2)
+        return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(dropout), last)
+
+    def _conv_layers(self, hidden: Tuple[int, ...], dropout: float) -> nn.Sequential:
+        layers: List[nn.Module] = []
+        channels = self.in_channels
+        for width in hidden:
+            act = dict(type='LeakyReLU', negative_slope=LEAKY_SLOPE)
+            layers += [ConvModule(channels, width, 3, padding=1, norm_cfg=dict(type='BN'), act_cfg=act)]
+            channels = width
+        return nn.Sequential(*layers, nn.Dropout(dropout), nn.Conv2d(channels, self.out_channels, 1))
+
+    def forward(self, x: Tuple[Tensor, ...]) -> Tuple[Tensor]:
+        """Predicts from the last feature map.
+
+        Args:
+            x: feature maps; the last one is ``(N, in_channels, S, S)``.
+
+        Returns:
+            One tensor ``(N, 5B + C, S, S)``, channels as in :func:`~slf_mmdet.losses.yolov1.split_output`.
+        """
+        feature = self.pool(x[-1])
+        expected = (self.in_channels, self.grid_size, self.grid_size)
+        if tuple(feature.shape[1:]) != expected:
+            raise ValueError(
+                f'YOLOV1Head: expected a feature map of (channels, height, width) = {expected}, found '
+                f'{tuple(feature.shape[1:])}. YOLO takes images of one size (stride of the backbone times pool_size '
+                f'times grid_size={self.grid_size}): resize them with keep_ratio=False, and set in_channels to what '
+                'the backbone puts out.'
+            )
+        output = self.layers(feature)
+        return (output.view(-1, self.out_channels, self.grid_size, self.grid_size),)
+
+    def loss_by_feat(
+        self,
+        output: Tensor,
+        batch_gt_instances: InstanceList,
+        batch_img_metas: List[dict],
+        batch_gt_instances_ignore: OptInstanceList = None,
+    ) -> dict:
+        """Computes the four parts per image and has them balanced.
+
+        Args:
+            output: ``(N, 5B + C, S, S)`` of :meth:`forward`.
+            batch_gt_instances: per image ``bboxes`` (x1, y1, x2, y2) in pixels of the network's input, and ``labels``.
+            batch_img_metas: per image its meta information.
+            batch_gt_instances_ignore: difficult objects; they are no targets, and cells that hold them count as empty.
+
+        Returns:
+            ``loss_<part>`` and ``balance/<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`.
+        """
+        output = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+        # Index and size of each object's image are made on the host and sent without waiting for the device.
+        counts = torch.tensor([len(instances) for instances in batch_gt_instances])
+        sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
+        image = torch.arange(len(counts)).repeat_interleave(counts)
+        scale = sizes[image].to(output.device, non_blocking=True)
+        boxes = torch.cat([get_box_tensor(instances.bboxes) for instances in batch_gt_instances]) / scale
+        labels = torch.cat([instances.labels for instances in batch_gt_instances])
+        targets = yolov1_targets(
+            bbox_xyxy_to_cxcywh(boxes), labels, image.to(output.device, non_blocking=True), len(counts), self.grid_size
+        )
+        parts = yolov1_parts(output, targets, self.boxes_per_cell, self.rescore)
+        return self.loss_balancer(parts, context=output.flatten(1))
+
+    def predict_by_feat(
+        self,
+        output: Tensor,
+        batch_img_metas: List[dict],
+        cfg: Optional[ConfigDict] = None,
+        rescale: bool = False,
+        with_nms: bool = True,
+    ) -> InstanceList:
+        """Turns outputs into detections: class score times confidence, then NMS within each class.
+
+        Args:
+            output: ``(N, 5B + C, S, S)`` of :meth:`forward`.
+            batch_img_metas: per image its meta information.
+            cfg: replaces ``test_cfg``.
+            rescale: boxes in pixels of the original image instead of the network's input.
+            with_nms: ``False`` skips NMS.
+
+        Returns:
+            Per image an ``InstanceData`` with ``bboxes`` (M, 4), ``scores`` (M,) and ``labels`` (M,).
+        """
+        cfg = self.test_cfg if cfg is None else cfg
+        raw_boxes, confidences, classes = split_output(output.float(), self.boxes_per_cell)
+        boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1)).flatten(1, 3)
+        # Linear outputs may be negative; two negative ones must not make a confident detection.
+        scores = confidences.clamp_min(0).unsqueeze(-1) * classes.clamp_min(0).unsqueeze(-2)
+        scores = scores.flatten(1, 3)
+
+        detections = []
+        for image_boxes, image_scores, meta in zip(boxes, scores, batch_img_metas):
+            width, height = _input_size(meta)
+            in_pixels = image_boxes * image_boxes.new_tensor([width, height, width, height])
+            in_pixels[:, 0::2].clamp_(0, meta['img_shape'][1])
+            in_pixels[:, 1::2].clamp_(0, meta['img_shape'][0])
+            best, labels, _, filtered = filter_scores_and_topk(
+                image_scores, cfg.score_thr, cfg.get('nms_pre', image_scores.numel()), dict(boxes=in_pixels)
+            )
+            results = InstanceData(bboxes=filtered['boxes'], scores=best, labels=labels)
+            detections.append(self._bbox_post_process(results, cfg, rescale, with_nms, meta))
+        return detections
+
+
+def _input_size(meta: dict) -> Tuple[int, int]:
+    """Width and height of the network's input, padding included, to which the grid is stretched."""
+    height, width = meta.get('batch_input_shape', meta['img_shape'])[:2]
+    return width, height

@@ -1,0 +1,76 @@
+"""Every config in the tree: parsed, its model built, named and indexed as mmdet does."""
+
+import re
+
+import pytest
+import torch
+import yaml
+from helpers import CONFIGS, ROOT
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+FAMILIES = ('yolov1', 'slf')
+PATHS = sorted(path for family in FAMILIES for path in (CONFIGS / family).glob('*.py'))
+NAMES = [path.stem for path in PATHS]
+
+
+def test_every_config_folder_is_covered_here():
+    folders = {path.parent.name for path in CONFIGS.glob('*/*.py')} - {'_base_'}
+    assert folders == set(FAMILIES)
+
+
+@pytest.mark.parametrize('path', PATHS, ids=NAMES)
+def test_parses_and_builds(path):
+    cfg = Config.fromfile(path)
+    with torch.device('meta'):  # no memory or time for YOLO's 200 million parameters
+        model = MODELS.build(cfg.model)
+    assert model.bbox_head.num_classes == _num_classes(cfg)
+    assert (type(model.bbox_head.loss_balancer).__name__ == 'SLFBalancer') == (path.parent.name == 'slf')
+    assert cfg.val_evaluator.eval_mode == '11points'
+    assert {'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper', 'auto_scale_lr'} <= set(cfg)
+
+
+@pytest.mark.parametrize('path', PATHS, ids=NAMES)
+def test_batch_and_epochs_are_as_the_name_says(path):
+    gpus, batch, epochs = map(int, re.search(r'_(\d)xb(\d+)-(\d+)e_', path.stem).groups())
+    cfg = Config.fromfile(path)
+    assert cfg.train_dataloader.batch_size == batch
+    assert cfg.auto_scale_lr.base_batch_size == gpus * batch
+    assert cfg.train_cfg.max_epochs == epochs
+    scale = next(step.scale for step in cfg.test_dataloader.dataset.pipeline if step.type == 'Resize')
+    assert f'-{scale[0]}px' in path.stem
+
+
+@pytest.mark.parametrize('path', [path for path in PATHS if path.parent.name == 'slf'], ids=lambda path: path.stem)
+def test_an_slf_config_differs_from_its_base_in_the_balancer_alone(path):
+    base = Config.fromfile(CONFIGS / 'yolov1' / path.name.replace('slf_', '', 1)).to_dict()
+    ours = Config.fromfile(path).to_dict()
+    assert ours['model']['bbox_head'].pop('loss_balancer') == dict(type='SLFBalancer')
+    base['model']['bbox_head'].pop('loss_balancer')
+    assert ours == base
+    assert len(path.read_text(encoding='utf-8').splitlines()) <= 10
+
+
+def test_the_index_lists_every_config():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
+    listed = []
+    for metafile in index['Import']:
+        meta = yaml.safe_load((ROOT / metafile).read_text(encoding='utf-8'))
+        collections = {collection['Name']: collection for collection in meta['Collections']}
+        for model in meta['Models']:
+            assert model['In Collection'] in collections
+            assert model['Name'] == (ROOT / model['Config']).stem
+            listed.append(ROOT / model['Config'])
+        assert all((ROOT / collection['README']).is_file() for collection in collections.values())
+    assert sorted(listed) == PATHS
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_the_readme_of_a_folder_names_its_configs(family):
+    text = (CONFIGS / family / 'README.md').read_text(encoding='utf-8')
+    assert [name for name in NAMES if (CONFIGS / family / f'{name}.py').is_file() and name not in text] == []
+
+
+def _num_classes(cfg):
+    dataset = cfg.test_dataloader.dataset
+    return len(dataset.metainfo.classes) if 'metainfo' in dataset else 20

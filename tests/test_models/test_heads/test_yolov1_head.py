@@ -1,0 +1,187 @@
+"""The YOLOv1 head inside mmdet: targets from data samples, predictions in original pixels, balanced loss."""
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
+
+from slf_mmdet.balancers import SLFBalancer, StaticBalancer
+from slf_mmdet.losses.yolov1 import PARTS
+
+S, B, C = 7, 2, 3
+TEST_CFG = ConfigDict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
+
+
+def build_head(**kwargs):
+    torch.manual_seed(0)
+    defaults = dict(type='YOLOV1Head', num_classes=C, in_channels=8, head_type='conv', hidden_channels=(8,))
+    return MODELS.build({**defaults, 'test_cfg': TEST_CFG, **kwargs})
+
+
+def sample(boxes=(), labels=(), ignored=(), input_size=(140, 140), scale=(1.0, 1.0)):
+    """Boxes in pixels of the network's input, (height, width) = input_size."""
+    original = (round(input_size[0] / scale[1]), round(input_size[1] / scale[0]))
+    data = DetDataSample(
+        metainfo=dict(img_shape=input_size, batch_input_shape=input_size, ori_shape=original, scale_factor=scale)
+    )
+    data.gt_instances = InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float).view(-1, 4), labels=torch.tensor(labels, dtype=torch.long)
+    )
+    data.ignored_instances = InstanceData(
+        bboxes=torch.tensor(ignored, dtype=torch.float).view(-1, 4), labels=torch.zeros(len(ignored), dtype=torch.long)
+    )
+    return data
+
+
+def predict(output, meta=None, rescale=True, **cfg):
+    head = build_head()
+    return head.predict_by_feat(output, [meta or sample().metainfo], ConfigDict({**TEST_CFG, **cfg}), rescale=rescale)[
+        0
+    ]
+
+
+def output_with(*boxes):
+    """An output that is zero but for boxes (row, column, box, x, y, w, h, confidence, class scores)."""
+    output = torch.zeros(1, 5 * B + C, S, S)
+    for row, column, box, x, y, w, h, confidence, scores in boxes:
+        output[0, 5 * box : 5 * box + 5, row, column] = torch.tensor([x, y, w**0.5, h**0.5, confidence])
+        output[0, 5 * B :, row, column] = torch.tensor(scores)
+    return output
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'channels'),
+    [
+        (dict(head_type='fc', hidden_channels=(16,)), 8),
+        (dict(head_type='fc', hidden_channels=()), 8),
+        (dict(head_type='local', hidden_channels=(4,)), 8),
+        (dict(head_type='conv'), 8),
+        (dict(head_type='conv', boxes_per_cell=3), 8),
+    ],
+)
+def test_output_of_each_form(kwargs, channels):
+    head = build_head(**kwargs)
+    (output,) = head((torch.rand(2, channels, S, S),))
+    assert output.shape == (2, 5 * kwargs.get('boxes_per_cell', B) + C, S, S)
+
+
+@pytest.mark.parametrize('size', [13, 14])
+def test_pooling_fits_a_finer_feature_map(size):
+    (output,) = build_head(pool_size=2)((torch.rand(2, 8, size, size),))
+    assert output.shape[-2:] == (S, S)
+
+
+def test_wrong_feature_map():
+    with pytest.raises(ValueError, match=r'\(8, 7, 7\), found \(8, 6, 7\).*keep_ratio=False'):
+        build_head()((torch.rand(2, 8, 6, 7),))
+
+
+def test_wrong_head_type():
+    with pytest.raises(ValueError, match=r"one of \['conv', 'fc', 'local'\], found 'dense'"):
+        build_head(head_type='dense')
+
+
+def test_prediction_by_hand():
+    # Cell (2, 4), centre (4.5 / 7, 2.5 / 7), size 0.2 x 0.1 of 140 px: centre (90, 50), 28 x 14 px
+    result = predict(output_with((2, 4, 1, 0.5, 0.5, 0.2, 0.1, 0.8, [0.1, 0.9, 0.0])))
+    assert result.labels.tolist() == [1, 0]
+    assert result.scores.tolist() == pytest.approx([0.72, 0.08])  # class score times confidence
+    assert result.bboxes[0].tolist() == pytest.approx([76, 43, 104, 57], abs=1e-3)
+
+
+def test_boxes_are_in_original_pixels_without_keep_ratio():
+    # The original image is 280 x 70 (w x h), squeezed to 140 x 140: scale factors 0.5 and 2.
+    meta = sample(scale=(0.5, 2.0)).metainfo
+    output = output_with((2, 4, 0, 0.5, 0.5, 0.2, 0.1, 1.0, [1.0, 0.0, 0.0]))
+    assert predict(output, meta).bboxes[0].tolist() == pytest.approx([152, 21.5, 208, 28.5], abs=1e-3)
+    assert predict(output, meta, rescale=False).bboxes[0].tolist() == pytest.approx([76, 43, 104, 57], abs=1e-3)
+
+
+def test_boxes_are_clipped_to_the_image():
+    result = predict(output_with((0, 0, 0, 0.5, 0.5, 0.9, 0.9, 1.0, [1.0, 0, 0])))
+    assert result.bboxes[0, :2].tolist() == [0, 0]
+
+
+def test_nms_is_per_class():
+    same_place = dict(x=0.5, y=0.5, w=0.2, h=0.2)
+    boxes = [(3, 3, box, *same_place.values(), confidence, [0.9, 0.8, 0]) for box, confidence in ((0, 1.0), (1, 0.9))]
+    result = predict(output_with(*boxes))
+    assert sorted(result.labels.tolist()) == [0, 1]  # of each class the better box stays
+    assert result.scores.tolist() == pytest.approx([0.9, 0.8])
+
+
+def test_two_negative_outputs_are_no_detection():
+    assert len(predict(output_with((3, 3, 0, 0.5, 0.5, 0.2, 0.2, -1.0, [-1.0, 0, 0])))) == 0
+
+
+def test_max_per_image():
+    boxes = [(row, 0, 0, 0.5, 0.5, 0.1, 0.1, 1.0, [0.5 + row / 20, 0, 0]) for row in range(7)]
+    assert predict(output_with(*boxes), max_per_img=3).scores.tolist() == pytest.approx([0.8, 0.75, 0.7])
+
+
+def test_a_perfect_output_has_no_loss_and_finds_its_objects():
+    boxes, labels = [[20.0, 30.0, 60.0, 80.0], [100.0, 100.0, 140.0, 120.0]], [2, 0]
+    data = sample(boxes, labels)
+    rows = []
+    for (x1, y1, x2, y2), label in zip(boxes, labels):
+        x, y = (x1 + x2) / 2 / 20, (y1 + y2) / 2 / 20  # cells are 20 px
+        scores = [1.0 if c == label else 0.0 for c in range(C)]
+        rows.append((int(y), int(x), 0, x % 1, y % 1, (x2 - x1) / 140, (y2 - y1) / 140, 1.0, scores))
+    output = output_with(*rows)
+    losses = build_head().loss_by_feat(output, [data.gt_instances], [data.metainfo])
+    assert all(losses[f'loss_{name}'].item() == pytest.approx(0, abs=1e-6) for name in PARTS)
+    result = predict(output, data.metainfo)
+    assert result.labels.tolist() == labels
+    torch.testing.assert_close(result.bboxes, torch.tensor(boxes), atol=1e-3, rtol=0)
+
+
+def test_difficult_objects_are_no_targets():
+    head = build_head()
+    x = (torch.rand(1, 8, S, S),)
+    head.eval()
+    difficult = head.loss(x, [sample(ignored=[[20.0, 30.0, 60.0, 80.0]])])
+    assert difficult['loss_coord'] == 0 and difficult['loss_cls'] == 0
+    assert difficult['loss_noobj'] == head.loss(x, [sample()])['loss_noobj']
+
+
+def test_loss_has_the_weights_of_the_paper():
+    head = build_head().eval()
+    x, data = (torch.rand(2, 8, S, S),), [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample()]
+    weighted = head.loss(x, data)
+    unweighted = build_head(loss_balancer=dict(type='StaticBalancer', base_weights=dict.fromkeys(PARTS, 1))).eval()
+    unweighted.load_state_dict(head.state_dict())
+    plain = unweighted.loss(x, data)
+    for name, weight in dict(coord=5, cls=1, obj=1, noobj=0.5).items():
+        assert weighted[f'loss_{name}'].item() == pytest.approx(weight * plain[f'loss_{name}'].item(), rel=1e-5)
+        assert weighted[f'balance/{name}'] == weight
+
+
+def test_balancer_is_chosen_by_config_and_keeps_the_base_weights_left_out():
+    head = build_head(loss_balancer=dict(type='SLFBalancer', num_samples=3, base_weights=dict(coord=2)))
+    assert isinstance(head.loss_balancer, SLFBalancer)
+    assert head.loss_balancer.base_weights.tolist() == [2, 1, 1, 0.5]
+    assert isinstance(build_head().loss_balancer, StaticBalancer)
+
+
+@pytest.mark.parametrize('balancer', ['StaticBalancer', 'SLFBalancer'])
+def test_loss_falls_when_trained(balancer):
+    head = build_head(loss_balancer=dict(type=balancer), dropout=0.0)
+    x = (torch.rand(4, 8, S, S),)
+    data = [sample([[20.0 * i, 30.0, 60.0 + 10 * i, 80.0]], [i % C]) for i in range(4)]
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.01)
+    history = []
+    for _ in range(60):
+        loss = sum(value for key, value in head.loss(x, data).items() if 'loss' in key)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(loss.item())
+    assert sum(history[-5:]) < 0.3 * sum(history[:5])
+
+
+def test_inference_does_not_touch_the_balancer():
+    head = build_head(loss_balancer=dict(type='SLFBalancer')).eval()
+    head.loss_balancer = None
+    head.predict((torch.rand(1, 8, S, S),), [sample()], rescale=True)

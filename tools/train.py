@@ -1,0 +1,8 @@
+"""Trains a detector: mmdet's own tools/train.py, run where slf_mmdet has made mmdet ready. Same arguments."""
+
+import runpy
+
+from slf_mmdet.paths import get_mmdet_tool
+
+if __name__ == '__main__':
+    runpy.run_path(get_mmdet_tool('train.py'), run_name='__main__')
