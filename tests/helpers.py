@@ -8,6 +8,14 @@ from typing import Optional
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'
+DIGITS_SLF = CONFIGS / 'slf' / 'slf_yolov1_nano_1xb16-12e_digits-112px.py'
+# Options of a short run: logged at every iteration, evaluated at every epoch, without worker processes
+SHORT = ('train_cfg.val_interval=1', 'default_hooks.logger.interval=1', 'randomness.seed=0')
+IN_PROCESS = [
+    f'{split}_dataloader.{option}'
+    for split in ('train', 'val', 'test')
+    for option in ('num_workers=0', 'persistent_workers=False')
+]
 
 
 def run_python(

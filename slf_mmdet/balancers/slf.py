@@ -65,7 +65,7 @@ class SLFBalancer(LossBalancer):
         detach_context: bool = True,
         initial: str = 'base',
         objective: str = 'joint',
-        kl_weight: float = 5.0,
+        kl_weight: float = 20.0,
         base_share: float = 0.0,
         hidden_dim: int = 64,
         seed: Optional[int] = None,
@@ -75,35 +75,30 @@ class SLFBalancer(LossBalancer):
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(parts, base_weights, context_dim, init_cfg)
-        self._check_choice('sampler', sampler, ('gumbel', 'softmax'))
-        self._check_choice('granularity', granularity, ('image', 'batch'))
-        self._check_choice('initial', initial, ('base', 'uniform'))
-        self._check_choice('objective', objective, tuple(OBJECTIVES))
-        if not (isinstance(num_samples, int) and not isinstance(num_samples, bool) and num_samples >= 1):
-            self._reject(
-                "num_samples (the paper's K)",
-                'an integer >= 1',
-                num_samples,
-                'K=1 picks one part per image; 3 to 10 mix several.',
-            )
-        if not (isinstance(kl_weight, (int, float)) and 0 <= kl_weight < float('inf')):
-            self._reject('kl_weight', 'a finite number >= 0', kl_weight, '0 switches the anchor off.')
-        if not (isinstance(base_share, (int, float)) and 0 <= base_share <= 1):
-            self._reject('base_share', 'in [0, 1]', base_share, 'It is a share of the weight.')
-        if context_dim is None or context_dim < 1:
-            self._reject(
-                'context_dim', 'an integer >= 1', context_dim, 'It is the size of what the decision network sees.'
-            )
+        for key, value, choices in (
+            ('sampler', sampler, ('gumbel', 'softmax')),
+            ('granularity', granularity, ('image', 'batch')),
+            ('initial', initial, ('base', 'uniform')),
+            ('objective', objective, tuple(OBJECTIVES)),
+        ):
+            self._require(value in choices, key, f'one of {list(choices)}', value)
+        self._require(
+            isinstance(num_samples, int) and not isinstance(num_samples, bool) and num_samples >= 1,
+            "num_samples (the paper's K)",
+            'an integer >= 1',
+            num_samples,
+            'K=1 picks one part per image; 3 to 10 mix several.',
+        )
+        self._require(0 <= kl_weight < float('inf'), 'kl_weight', 'a finite number >= 0', kl_weight)
+        self._require(0 <= base_share <= 1, 'base_share', 'in [0, 1]', base_share, 'It is a share of the weight.')
         self.tau = ScheduledValue(tau)
-        if not self.tau.start > 0:
-            self._reject(
-                'tau', '> 0', self.tau.start, 'Towards 0 the samples are one-hot, large values make them uniform.'
-            )
+        hint = 'Towards 0 the relaxed samples become one-hot, large values make them uniform.'
+        self._require(self.tau.start > 0, 'tau', '> 0', self.tau.start, hint)
         for name, weight in dict(base_weights or {}).items():
-            if weight == 0:
-                self._reject(
-                    f'base_weights[{name!r}]', '> 0', weight, 'A part that should not count has no place here.'
-                )
+            hint = 'A part that should not count has no place here.'
+            self._require(weight > 0, f'base_weights[{name!r}]', '> 0', weight, hint)
+        if context_dim is None:
+            raise ValueError('SLFBalancer: context_dim, the size of what the decision network sees, must be given.')
 
         self.num_samples = num_samples
         self.sampler = sampler
@@ -116,7 +111,7 @@ class SLFBalancer(LossBalancer):
         self.register_buffer('base_p', self.base_weights / self.total_weight, persistent=False)
         self.base_p: Tensor
         start = self.base_p if initial == 'base' else torch.full_like(self.base_p, 1 / len(self.parts))
-        self.decision_network = DecisionNetwork(int(context_dim), start, hidden_dim)
+        self.decision_network = DecisionNetwork(context_dim, start, hidden_dim)
         self.counter = StepCounter()
         self.generator = StepGenerator(seed)
 
@@ -151,9 +146,6 @@ class SLFBalancer(LossBalancer):
         generator = self.generator.at(step, log_p.device)
         return multiple_gumbel_softmax(log_p, self.num_samples, self.tau.at(step), self.hard, generator)
 
-    def _check_choice(self, key: str, value: str, choices: tuple) -> None:
-        if value not in choices:
-            raise ValueError(f'SLFBalancer: {key} must be one of {list(choices)}, found {value!r}.')
-
-    def _reject(self, key: str, wanted: str, found: object, hint: str) -> None:
-        raise ValueError(f'SLFBalancer: {key} must be {wanted}, found {found!r}. {hint}')
+    def _require(self, condition: bool, key: str, wanted: str, found: object, hint: str = '') -> None:
+        if not condition:
+            raise ValueError(f'SLFBalancer: {key} must be {wanted}, found {found!r}. {hint}'.rstrip())

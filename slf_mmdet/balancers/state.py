@@ -96,5 +96,7 @@ class ScheduledValue:
             PARAM_SCHEDULERS.build(dict(cfg, optimizer=self._holder, param_name='value', by_epoch=False))
             for cfg in self.schedulers_cfg
         ]
-        self._holder._global_step = 0  # schedulers warn when the optimizer has not stepped; this one never does
+        self._holder.__dict__['_global_step'] = (
+            0  # schedulers warn when the optimizer has not stepped; this one never does
+        )
         self._step = 0

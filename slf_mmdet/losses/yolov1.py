@@ -1,8 +1,8 @@
 r"""The four parts of the YOLO loss (Redmon et al., CVPR 2016, Eq. 3), as darknet's ``detection_layer.c`` computes them.
 
 An image is a grid of S x S cells; a cell predicts B boxes and C class scores, all linear outputs. Boxes are (x, y, w,
-h): x and y the centre's offset within its cell (0 to 1), w and h fractions of the image. The network puts out sqrt(w) and
-sqrt(h) directly, so no square root of a prediction is ever taken.
+h): x and y the centre's offset within its cell (0 to 1), w and h fractions of the image. The network puts out sqrt(w)
+and sqrt(h) directly, so no square root of a prediction is ever taken.
 
 Everything is vectorised over images, cells and boxes, without host synchronisation.
 """

@@ -1,11 +1,13 @@
 """Checkpoints of mmengine load with ``weights_only=True``; what is not declared safe stays refused."""
 
+import inspect
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.optim.scheduler import param_scheduler
 
 import slf_mmdet
 
@@ -18,6 +20,35 @@ def test_log_history_loads(tmp_path):
     torch.save(dict(message_hub=hub.state_dict(), meta=dict(epoch=1)), tmp_path / 'a.pth')
     loaded = torch.load(tmp_path / 'a.pth', weights_only=True)['message_hub']
     assert loaded['log_scalars']['train/loss'].data[0].tolist() == [1, 2, 3, 4, 5]
+
+
+SETTINGS = {
+    'CosineAnnealingParamScheduler': dict(T_max=5, eta_min=0.0),
+    'CosineRestartParamScheduler': dict(periods=[5], restart_weights=[1], eta_min=0.0),
+    'ExponentialParamScheduler': dict(gamma=0.9),
+    'MultiStepParamScheduler': dict(milestones=[2]),
+    'OneCycleParamScheduler': dict(eta_max=1.0, total_steps=10),
+    'ReduceOnPlateauParamScheduler': dict(monitor='loss'),
+    'StepParamScheduler': dict(step_size=2),
+}
+
+
+def param_schedulers():
+    classes = inspect.getmembers(param_scheduler, inspect.isclass)
+    return sorted(name for name, _ in classes if name.endswith('ParamScheduler') and not name.startswith('_'))
+
+
+@pytest.mark.parametrize('name', param_schedulers())
+def test_the_state_of_every_parameter_scheduler_loads(name, tmp_path):
+    def build():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        return getattr(param_scheduler, name)(optimizer, 'lr', **SETTINGS.get(name, {}))
+
+    scheduler = build()
+    torch.save(scheduler.state_dict(), tmp_path / 'state.pth')
+    state = torch.load(tmp_path / 'state.pth', weights_only=True)
+    assert state.keys() == scheduler.state_dict().keys()
+    build().load_state_dict(state)
 
 
 class Malicious:
