@@ -1,0 +1,129 @@
+"""YOLOv1 as a whole: training step, mixed precision, gradient accumulation, and two processes."""
+
+import datetime
+import os
+
+import pytest
+import torch
+import torch.distributed
+from helpers import DIGITS_SLF
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from mmengine.structures import InstanceData
+
+import slf_mmdet  # noqa: F401  spawned processes start from here
+
+
+def build_detector(seed=0):
+    torch.manual_seed(seed)
+    detector = MODELS.build(Config.fromfile(DIGITS_SLF).model)
+    detector.init_weights()
+    return detector
+
+
+def batch(num_images=4, num_objects=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    inputs, samples = [], []
+    for _ in range(num_images):
+        inputs.append(torch.randint(0, 256, (3, 112, 112), generator=generator, dtype=torch.uint8))
+        corner = torch.rand(num_objects, 2, generator=generator) * 80
+        sample = DetDataSample(metainfo=dict(img_shape=(112, 112), ori_shape=(112, 112), scale_factor=(1.0, 1.0)))
+        sample.gt_instances = InstanceData(
+            bboxes=torch.cat([corner, corner + 20], 1),
+            labels=torch.randint(0, 10, (num_objects,), generator=generator),
+        )
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def loss_of(detector, data):
+    data = detector.data_preprocessor(data, training=True)
+    return detector(**data, mode='loss')
+
+
+def test_a_train_step_moves_every_parameter_of_detector_and_decision_network():
+    detector = build_detector()
+    wrapper = OptimWrapper(torch.optim.SGD(detector.parameters(), lr=0.01))
+    before = {name: value.clone() for name, value in detector.named_parameters()}
+    for seed in range(2):  # the decision network's hidden layer moves once its output layer is no longer zero
+        logs = detector.train_step(batch(seed=seed), wrapper)
+    assert all(torch.isfinite(value) for value in logs.values())
+    still = [name for name, value in detector.named_parameters() if torch.equal(value, before[name])]
+    assert still == []
+
+
+def test_under_autocast_the_loss_is_computed_in_fp32():
+    detector = build_detector().eval()
+    data = detector.data_preprocessor(batch(), training=True)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        (output,) = detector(data['inputs'], mode='tensor')
+        assert output.dtype == torch.bfloat16
+        mixed = detector(**data, mode='loss')
+    instances = [sample.gt_instances for sample in data['data_samples']]
+    metas = [sample.metainfo for sample in data['data_samples']]
+    exact = detector.bbox_head.loss_by_feat(output.float(), instances, metas)
+    assert all(value.dtype == torch.float32 for value in mixed.values())
+    assert {key: value.item() for key, value in mixed.items()} == {key: value.item() for key, value in exact.items()}
+
+
+def test_gradients_accumulate_as_in_one_batch():
+    def gradients(chunks):
+        # fixed statistics: batch normalisation would see other batches
+        detector = build_detector().eval()
+        detector.bbox_head.loss_balancer.sampler = 'softmax'
+        detector.bbox_head.loss_balancer.kl_weight = 0.0  # its scale is that of the batch
+        data = batch(4)
+        for chunk in range(chunks):
+            part = {key: value[chunk * 4 // chunks : (chunk + 1) * 4 // chunks] for key, value in data.items()}
+            loss, _ = detector.parse_losses(loss_of(detector, part))
+            (loss / chunks).backward()
+        return [parameter.grad for parameter in detector.parameters()]
+
+    for one, two in zip(gradients(1), gradients(2)):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_predictions_do_not_depend_on_the_balancer():
+    detector, plain = build_detector().eval(), build_detector().eval()
+    plain.bbox_head.loss_balancer = None
+    results = [model(**model.data_preprocessor(batch(), training=False), mode='predict') for model in (detector, plain)]
+    for ours, theirs in zip(*results):
+        assert torch.equal(ours.pred_instances.bboxes, theirs.pred_instances.bboxes)
+        assert torch.equal(ours.pred_instances.scores, theirs.pred_instances.scores)
+
+
+def two_processes(rank, port, out):
+    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
+    torch.set_num_threads(1)
+    timeout = datetime.timedelta(seconds=120)
+    torch.distributed.init_process_group('gloo', rank=rank, world_size=2, timeout=timeout)
+    register_all_modules()
+    result = {}
+    for find_unused in (False, True):
+        model = MMDistributedDataParallel(build_detector(), find_unused_parameters=find_unused)
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
+        for step in range(3):
+            # The second process never sees an object.
+            model.train_step(batch(num_objects=2 * (1 - rank), seed=10 * rank + step), wrapper)
+        result[find_unused] = {name: value.detach() for name, value in model.module.named_parameters()}
+    torch.save(result, f'{out}.{rank}')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize('port', [29731])
+def test_two_processes_stay_equal_and_do_not_hang(port, tmp_path):
+    out = str(tmp_path / 'parameters')
+    torch.multiprocessing.spawn(two_processes, (port, out), nprocs=2)
+    first, second = (torch.load(f'{out}.{rank}') for rank in range(2))
+    for find_unused in (False, True):
+        start = dict(build_detector().named_parameters())
+        for name, value in first[find_unused].items():
+            assert torch.equal(value, second[find_unused][name]), name
+        assert not torch.equal(
+            first[find_unused]['bbox_head.loss_balancer.decision_network.output.bias'],
+            start['bbox_head.loss_balancer.decision_network.output.bias'],
+        )
