@@ -18,7 +18,12 @@ env_cfg = dict(
 
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
+log_processor = dict(
+    type='LogProcessor',
+    window_size=50,
+    by_epoch=True,
+    mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*',  # sampled weights are logged as means, too
+)
 
 log_level = 'INFO'
 load_from = None

@@ -4,3 +4,5 @@ _base_ = [
     '../_base_/schedules/onecycle_12e.py',
     '../_base_/default_runtime.py',
 ]
+
+default_hooks = dict(logger=dict(interval=25))

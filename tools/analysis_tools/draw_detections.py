@@ -55,9 +55,8 @@ def main() -> None:
         with torch.no_grad():
             sample = detector.test_step(pseudo_collate([dataset[index]]))[0].cpu()
         axes.imshow(mmcv.imread(sample.img_path, channel_order='rgb'))
-        truth = sample.gt_instances
-        truth.bboxes = truth.bboxes / truth.bboxes.new_tensor(sample.scale_factor).repeat(2)
-        draw_boxes(axes, truth, classes, 'lime', '--')
+        # Test pipelines of mmdet load annotations after resizing: the truth is in original pixels, as detections are.
+        draw_boxes(axes, sample.gt_instances, classes, 'lime', '--')
         found = sample.pred_instances
         draw_boxes(axes, found[found.scores >= args.score_thr], classes, 'red', '-')
     figure.suptitle('found (red), true (green, dashed)')

@@ -43,7 +43,7 @@ def read_curves(run: Path) -> Dict[str, Curve]:
 
 def plot(curves: Dict[str, Curve], title: str, out: Path) -> None:
     """Two panels: the weights of the parts, and the weighted parts themselves."""
-    parts = sorted(key.split('/', 1)[1] for key in curves if key.startswith('balance/'))
+    parts = [key.split('/', 1)[1] for key in curves if key.startswith('balance/')]
     if not parts:
         raise ValueError(f'{title}: the log has no key balance/<part>; was a balancer switched on in this run?')
     figure, (upper, lower) = plt.subplots(2, 1, figsize=(8, 6), sharex=True, constrained_layout=True)
