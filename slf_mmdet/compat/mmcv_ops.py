@@ -1,31 +1,19 @@
 """Trap: mmcv-lite has no compiled ops, but mmdet imports ``mmcv.ops`` everywhere, which asks ``mmcv._ext`` for them.
 
-Where there is no ``mmcv._ext``, the module file ``mmcv_ext.py`` beside this one stands in. Real ops always win, since
-the finder is the last one asked. ``slf_mmdet_compat.pth``, which the wheel puts into site-packages, does the same for
-programs that import mmdet's models before slf_mmdet, as mmdet's own ``tools/test.py`` does.
+Where there is no ``mmcv._ext``, the module file ``mmcv_ext.py`` beside this one stands in. ``slf_mmdet_compat.pth``,
+which the wheel puts into site-packages, does the same for programs that import mmdet's models before slf_mmdet, as
+mmdet's own ``tools/test.py`` does.
 
 Can be deleted when mmdet no longer needs compiled ops, or mmcv publishes wheels for current torch.
 """
 
 import importlib
 import importlib.util
-import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Optional, Sequence
+
+from .stand_in import install
 
 STAND_IN = Path(__file__).with_name('mmcv_ext.py')
-
-
-class MmcvOpsFinder:
-    """Finds ``mmcv._ext`` where nobody else does."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Optional[Sequence[str]] = None, target: Optional[ModuleType] = None
-    ) -> Optional[ModuleSpec]:
-        return importlib.util.spec_from_file_location(name, STAND_IN) if name == 'mmcv._ext' else None
 
 
 def apply() -> None:
@@ -39,11 +27,7 @@ def apply() -> None:
             'slf_mmdet needs mmcv, which is not installed. The one that needs no compiler: '
             'pip install "mmcv-lite>=2.0.0,<2.2.0"; with compiled ops: pip install "mmcv>=2.0.0,<2.2.0".'
         )
-    finders: list[Any] = sys.meta_path
-    if not any(getattr(finder, '__name__', '') == MmcvOpsFinder.__name__ for finder in finders):
-        finders.append(MmcvOpsFinder)
-        # Whoever looked for the module before was told that there is none.
-        importlib.invalidate_caches()
+    install('mmcv._ext', STAND_IN)
 
 
 def ops_are_real() -> bool:

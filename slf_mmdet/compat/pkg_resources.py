@@ -7,28 +7,11 @@ asks.
 Can be deleted when mmengine uses ``importlib.metadata``.
 """
 
-import importlib.util
-import sys
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Optional, Sequence
 
-STAND_IN = Path(__file__).with_name('pkg_resources_stand_in.py')
-
-
-class PkgResourcesFinder:
-    """Finds ``pkg_resources`` where nobody else does."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Optional[Sequence[str]] = None, target: Optional[ModuleType] = None
-    ) -> Optional[ModuleSpec]:
-        return importlib.util.spec_from_file_location(name, STAND_IN) if name == 'pkg_resources' else None
+from .stand_in import install
 
 
 def apply() -> None:
     """Makes ``pkg_resources`` importable as far as mmengine needs it."""
-    finders: list[Any] = sys.meta_path
-    if PkgResourcesFinder not in finders:
-        finders.append(PkgResourcesFinder)
+    install('pkg_resources', Path(__file__).with_name('pkg_resources_stand_in.py'))
