@@ -1,24 +1,26 @@
-r"""What the decision network itself minimises.
+"""What the decision network minimises, as scalars without a unit."""
 
-Each objective turns a sample of the decision network into a :class:`Weighing`: weights for the detector and, where the
-decision network follows another goal than the detector, a penalty that carries its gradient.
-"""
+from typing import Callable
 
+import torch
 from torch import Tensor
 
-from .base import Weighing
 
+def joint(weights: Tensor, losses: Tensor, base_weights: Tensor) -> Tensor:
+    r"""Algorithm 1 of Liu & Lai, AAAI 2020: the same weighted training loss as the detector, relative to its base.
 
-def joint(weights: Tensor) -> Weighing:
-    r"""Algorithm 1 of Liu & Lai, AAAI 2020: detector and decision network minimise the same weighted training loss.
-
-    With :math:`p = softmax(\mu)` its gradient is :math:`p_i (\ell_i - \sum_j p_j \ell_j)`: without an anchor all
-    weight ends on the part that happens to be smallest, and the other parts are no longer trained.
+    Divided by :math:`\bar L`, the loss under the base weights taken as a constant, so that neither the optimum nor the
+    speed of the decision network depends on the scale of the losses. With :math:`p = softmax(\mu)` the gradient of the
+    undivided loss is :math:`p_i (\ell_i - \sum_j p_j \ell_j)`: without an anchor all weight ends on the smallest part.
 
     Args:
-        weights: sampled weights ``(N, n)``, with the gradient of the decision network.
+        weights: sampled weights ``(N, n)``, ``(1, n)`` or ``(n,)``, with the gradient of the decision network.
+        losses: unweighted parts ``(N, n)`` or ``(n,)``.
+        base_weights: ``(n,)``.
     """
-    return Weighing(weights)
+    losses = losses.detach()
+    base_loss = (base_weights * losses).sum(-1).mean()
+    return (weights * losses).sum(-1).mean() / base_loss.clamp_min(torch.finfo(losses.dtype).tiny)
 
 
-OBJECTIVES = {'joint': joint}
+OBJECTIVES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {'joint': joint}

@@ -25,12 +25,12 @@ class SLFBalancer(LossBalancer):
     .. math:: L = W \sum_i \left[(1 - s)\, \hat p_i + s\, q_i\right] \ell_i, \qquad q_i = \lambda_i / W
 
     The paper minimises it over detector and decision network alike (``objective='joint'``). Taken literally that
-    collapses on a detector: all weight moves to the smallest part. Two anchors hold it: the share :math:`s` of the
-    weight that is never given away (``base_share``), and :math:`\kappa \bar L\, KL(p \| q)` in the objective of the
-    decision network (``kl_weight``), where :math:`\bar L = \sum_i \lambda_i \ell_i` is the loss under the base weights,
-    taken as a constant, so that :math:`\kappa` has no unit. Its optimum
+    collapses on a detector: all weight moves to the smallest part. So the decision network minimises
+    :math:`L / \bar L + \kappa\, KL(p \| q)` here, where the anchor :math:`\kappa` (``kl_weight``) is a price on leaving
+    the base weights and :math:`\bar L = \sum_i \lambda_i \ell_i` a constant that takes the unit out. Its optimum
     :math:`p_i \propto q_i \exp(-W \ell_i / \kappa \bar L)` favours parts that are small already, but leaves each part
-    at least :math:`q_i e^{-1 / \kappa q_i}`: it cannot collapse.
+    at least :math:`q_i e^{-1 / \kappa q_i}`: it cannot collapse. A second anchor is the share :math:`s` of the weight
+    that is never given away (``base_share``).
     The paper as written is ``initial='uniform', detach_context=False, kl_weight=0, num_samples=3``.
 
     Args:
@@ -44,7 +44,7 @@ class SLFBalancer(LossBalancer):
         detach_context: keep the decision network's gradient out of the detector.
         initial: p at the start, ``'base'`` for :math:`q` or ``'uniform'``.
         objective: what the decision network minimises: ``'joint'`` (Algorithm 1).
-        kl_weight: :math:`\kappa` >= 0; 0 for no anchor.
+        kl_weight: :math:`\kappa` >= 0; 0 for Algorithm 1 as it is written, one loss for both and no anchor.
         base_share: :math:`s` in [0, 1], the share that stays at the base weights.
         hidden_dim: width of the decision network's hidden layer.
         seed: of the samples; ``None`` follows the seed of the run. The checkpoint carries it.
@@ -57,7 +57,7 @@ class SLFBalancer(LossBalancer):
 
     def __init__(
         self,
-        num_samples: int = 10,
+        num_samples: int = 30,
         tau: Union[float, dict] = 1.0,
         sampler: str = 'gumbel',
         hard: bool = True,
@@ -87,7 +87,7 @@ class SLFBalancer(LossBalancer):
             "num_samples (the paper's K)",
             'an integer >= 1',
             num_samples,
-            'K=1 picks one part per image; 3 to 10 mix several.',
+            'K=1 picks one part per image, a larger K mixes several.',
         )
         self._require(0 <= kl_weight < float('inf'), 'kl_weight', 'a finite number >= 0', kl_weight)
         self._require(0 <= base_share <= 1, 'base_share', 'in [0, 1]', base_share, 'It is a share of the weight.')
@@ -118,13 +118,11 @@ class SLFBalancer(LossBalancer):
     def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
         log_p = self._decide(losses, context)
         weights = self.total_weight * ((1 - self.base_share) * self._sample(log_p) + self.base_share * self.base_p)
-        weighing = self.objective(weights)
         if self.kl_weight == 0:
-            return weighing
+            return Weighing(weights)
         kl = (log_p.exp() * (log_p - self.base_p.log())).sum(-1).mean()
-        base_loss = (self.base_weights * losses.detach()).sum(-1).mean()
-        anchor = self.kl_weight * base_loss * kl
-        return weighing._replace(penalty=anchor if weighing.penalty is None else weighing.penalty + anchor)
+        goal = self.objective(weights, losses, self.base_weights) + self.kl_weight * kl
+        return Weighing(weights.detach(), penalty=goal)
 
     def _decide(self, losses: Tensor, context: Optional[Tensor]) -> Tensor:
         """Log-probabilities ``(N, n)``, or ``(1, n)`` for one set of weights."""

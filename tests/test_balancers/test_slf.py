@@ -83,7 +83,7 @@ def test_literal_algorithm_1_collapses_on_constant_parts():
 
 
 def test_kl_anchor_ends_at_its_closed_form_optimum():
-    # argmin_p W sum_i p_i l_i + kappa L KL(p || q) is p_i ~ q_i exp(-W l_i / (kappa L)), with L = sum_i lambda_i l_i
+    # argmin_p W sum_i p_i l_i / L + kappa KL(p || q) is p_i ~ q_i exp(-W l_i / (kappa L)), with L = sum_i lambda_i l_i
     losses, kappa = torch.tensor([0.5, 1.0, 0.2, 2.0]), 0.8
     balancer = train(slf(sampler='softmax', kl_weight=kappa), dict(zip(PARTS, losses)), steps=500)
     optimum = BASE * (-7.5 * losses / (kappa * (BASE * losses).sum())).exp()
@@ -99,13 +99,13 @@ def test_anchored_weights_do_not_depend_on_the_scale_of_the_losses(scale):
         objective(balancer(parts, random_context())).backward()
         return balancer.decision_network.output.bias.grad
 
-    torch.testing.assert_close(gradient(scale), scale * gradient(1.0))
+    torch.testing.assert_close(gradient(scale), gradient(1.0))
 
 
 def test_default_anchor_keeps_every_part_alive_whatever_the_losses():
     for largest in range(4):
         parts = {name: torch.tensor(100.0 if i == largest else 0.01) for i, name in enumerate(PARTS)}
-        weights = weights_of(train(slf(sampler='softmax'), parts, steps=1000, lr=1e-3)(parts, random_context()))
+        weights = weights_of(train(slf(sampler='softmax'), parts, steps=1000, lr=1e-2)(parts, random_context()))
         q = BASE / 7.5
         assert (weights / 7.5 >= q * (-1 / (20.0 * q)).exp() - 1e-4).all()
 
