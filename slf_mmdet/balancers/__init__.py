@@ -3,7 +3,16 @@
 from .base import LossBalancer, Weighing
 from .decision import DecisionNetwork
 from .gumbel import multiple_gumbel_softmax
+from .rlw import RLWBalancer
 from .slf import SLFBalancer
 from .static import StaticBalancer
 
-__all__ = ['DecisionNetwork', 'LossBalancer', 'SLFBalancer', 'StaticBalancer', 'Weighing', 'multiple_gumbel_softmax']
+__all__ = [
+    'DecisionNetwork',
+    'LossBalancer',
+    'RLWBalancer',
+    'SLFBalancer',
+    'StaticBalancer',
+    'Weighing',
+    'multiple_gumbel_softmax',
+]

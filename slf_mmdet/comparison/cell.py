@@ -1,0 +1,57 @@
+"""One cell of a comparison: one column, one seed, one ordinary run in a process of its own.
+
+``python -m slf_mmdet.comparison.cell FOLDER`` trains and evaluates ``FOLDER/config.py``, resumes what was interrupted,
+and leaves ``FOLDER/result.json``.
+"""
+
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict
+
+from mmengine.config import Config
+from mmengine.runner import Runner, find_latest_checkpoint
+
+import slf_mmdet
+from slf_mmdet.comparison.record import RESULT, CellRecordHook
+
+
+def write_json(path: Path, content: Any) -> None:
+    """All of it or nothing: a file that is there is complete."""
+    partial = path.with_name(f'{path.name}.{os.getpid()}')
+    partial.write_text(json.dumps(content, indent=2), encoding='utf-8')
+    partial.replace(path)
+
+
+def run_cell(folder: Path) -> dict:
+    """Trains and evaluates the config of a cell; returns what it writes as ``result.json``."""
+    start = time.time()
+    cfg = Config.fromfile(folder / 'config.py')
+    if find_latest_checkpoint(str(folder)):
+        cfg.merge_from_dict(dict(resume=True, load_from=None))
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    record = next(hook for hook in runner.hooks if isinstance(hook, CellRecordHook))
+    result: Dict[str, Any] = dict(val=record.metrics)
+    same = cfg.get('test_dataloader') == cfg.get('val_dataloader')
+    same = same and cfg.get('test_evaluator') == cfg.get('val_evaluator')
+    result['test'] = record.metrics if same or cfg.get('test_dataloader') is None else runner.test()
+    times = runner.message_hub.get_scalar('train/time').data[0]
+    result.update(
+        seconds_per_iter=statistics.median(float(value) for value in times),
+        seconds=time.time() - start,
+        iters=runner.max_iters,
+        # a resumed run has not seen its own beginning
+        fingerprint=record.fingerprint.hexdigest() if record.first == 0 else None,
+        version=slf_mmdet.__version__,
+    )
+    result = json.loads(json.dumps(result, default=float))
+    write_json(folder / RESULT, result)
+    return result
+
+
+if __name__ == '__main__':
+    run_cell(Path(sys.argv[1]))
