@@ -82,12 +82,13 @@ class Report:
                 self.results[cell] = result
         if not self.results:
             raise ValueError(f'{plan.work_dir}: no run is finished yet, nothing to report.')
-        keys = list(next(iter(self.results.values()))[split])
+        keys = list(dict.fromkeys(key for result in self.results.values() for key in result[split]))
         if metric is None:
             metric = next((key for key in keys if key.endswith('mAP')), keys[0] if keys else None)
         if metric not in keys:
             raise ValueError(f'metric {metric!r} was not measured; there are {keys}.')
         self.metric = str(metric)
+        self.results = {cell: result for cell, result in self.results.items() if metric in result[split]}
         # Precision and recall are shares; people read them in percent.
         self.factor = 100.0 if self.metric.rsplit('/', 1)[-1].startswith(('mAP', 'AP', 'AR', 'recall')) else 1.0
         self.rows = [self._row(column.label) for column in plan.columns]

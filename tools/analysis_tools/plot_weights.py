@@ -50,11 +50,14 @@ def plot(curves: Dict[str, Curve], title: str, out: Path) -> None:
     for part in parts:
         upper.plot(*curves[f'balance/{part}'], label=part)
         lower.plot(*curves[f'loss_{part}'], label=part)
-    upper.set(title=title, ylabel='weight')
+    smallest = min(min(curves[f'balance/{part}'][1]) for part in parts)
+    upper.set(title=title, ylabel='weight', yscale='log' if smallest > 0 else 'linear')
+    upper.yaxis.set_major_formatter('{x:g}')
+    upper.yaxis.set_minor_formatter('{x:g}')
     lower.set(xlabel='iteration', ylabel='weighted loss', yscale='log')
     for axes in (upper, lower):
         axes.grid(alpha=0.3)
-    upper.legend(ncols=len(parts), loc='upper right')
+    figure.legend(*upper.get_legend_handles_labels(), ncols=len(parts), loc='outside lower center')
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=120)
     plt.close(figure)

@@ -1,0 +1,148 @@
+"""tools/compare.py as users call it, on a few images."""
+
+import csv
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from helpers import CONFIGS, IN_PROCESS, ROOT, run_python
+from mmengine.config import Config
+
+from slf_mmdet.comparison import Plan, parse_column
+
+CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
+OPTIONS = (*IN_PROCESS, 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')
+
+
+def command(work_dir, *args):
+    return (ROOT / 'tools/compare.py', CONFIG, '--work-dir', work_dir, *args, '--cfg-options', *OPTIONS)
+
+
+def read(work_dir):
+    with open(work_dir / 'comparison.csv') as file:
+        return {(line['balancer'], int(line['seed'])): line for line in csv.DictReader(file)}
+
+
+@pytest.fixture(scope='module')
+def compared(digits, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('compared')
+    args = ('--balancers', 'static', 'again=static', 'slf', '--seeds', '0', '--jobs', '2')
+    return work_dir, run_python(*command(work_dir, *args), cwd=digits), args
+
+
+def test_every_cell_is_a_trained_and_evaluated_run(compared):
+    work_dir, _, _ = compared
+    assert set(read(work_dir)) == {(label, 0) for label in ('static', 'again', 'slf')}
+    for label in ('static', 'again', 'slf'):
+        assert (work_dir / label / 'seed_0' / 'epoch_1.pth').is_file()
+    assert 'pascal_voc/mAP' in (work_dir / 'comparison.md').read_text()
+    assert (work_dir / 'comparison.png').is_file()
+
+
+def test_runs_of_a_seed_are_paired(compared):
+    work_dir, done, _ = compared
+
+    def losses(label):
+        (log,) = (work_dir / label / 'seed_0').glob('*/vis_data/scalars.json')
+        return [json.loads(line).get('loss') for line in log.read_text().splitlines()]
+
+    def fingerprint(label):
+        return json.loads((work_dir / label / 'seed_0' / 'result.json').read_text())['fingerprint']
+
+    assert losses('static') == losses('again') != losses('slf')
+    assert fingerprint('static') == fingerprint('again') == fingerprint('slf') is not None
+    assert 'not paired' not in done.stdout
+
+
+@pytest.fixture
+def call(digits, monkeypatch):
+    """The tool in this process: quicker than another one where nothing is trained."""
+
+    def call(work_dir, *args, options=()):
+        monkeypatch.chdir(digits)
+        monkeypatch.setattr(sys, 'argv', [str(arg) for arg in (*command(work_dir, *args), *options)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(sys.argv[0], run_name='__main__')
+        return end.value.code
+
+    return call
+
+
+def test_finished_cells_are_not_run_again(compared, call):
+    work_dir, _, args = compared
+    before = {path: path.stat().st_mtime_ns for path in work_dir.glob('*/*/result.json')}
+    assert call(work_dir, *args) == 0
+    assert {path: path.stat().st_mtime_ns for path in work_dir.glob('*/*/result.json')} == before
+
+
+def test_other_settings_in_the_same_work_dir_are_refused(compared, call):
+    work_dir, _, args = compared
+    with pytest.raises(ValueError, match='has other settings than this comparison'):
+        call(work_dir, *args, options=['optim_wrapper.optimizer.lr=1.0'])
+
+
+def test_killed_comparison_continues(digits, tmp_path):
+    args = ('--balancers', 'static', '--seeds', '0')
+    options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=3')
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command(tmp_path, *args)), *options],
+        cwd=digits,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    cell = tmp_path / 'static' / 'seed_0'
+    deadline = time.time() + 120
+    while not (cell / 'last_checkpoint').is_file() and time.time() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (cell / 'result.json').exists()
+    run_python(*command(tmp_path, *args), *options, cwd=digits)
+    result = json.loads((cell / 'result.json').read_text())
+    assert result['iters'] == 12 and result['fingerprint'] is None
+    assert 'resumed epoch: ' in (cell / 'log.txt').read_text()
+
+
+def test_failed_cell_is_reported_and_the_others_go_on(digits, tmp_path):
+    args = ('--balancers', 'static', 'bad=static(base_weights=dict(box=1))', '--seeds', '0')
+    done = run_python(*command(tmp_path, *args), cwd=digits, check=False)
+    assert done.returncode == 1
+    assert 'failed: bad, seed 0' in done.stdout and "names ['box']" in done.stdout
+    assert set(read(tmp_path)) == {('static', 0)}
+
+
+def test_tuned_column_is_the_best_point_of_the_search(digits, tmp_path):
+    args = ('--balancers', 'static', '--seeds', '0', '--weights', 'random', '--trials', '1')
+    done = run_python(*command(tmp_path, *args), cwd=digits)
+    tried = {key[0]: float(line['pascal_voc/mAP']) for key, line in read(tmp_path / 'tune_random').items()}
+    assert set(tried) == {'static', 'static random 0'}
+    best = max(tried, key=tried.get)
+    assert f'Tuned static weights: {best}' in done.stdout
+    assert set(read(tmp_path)) == {('static', 0), (f'tuned ({best})', 0)}
+
+
+def test_starting_point_of_another_network_is_refused(tmp_path):
+    from slf_mmdet.comparison.record import PairedStartHook
+
+    torch.save(dict(weight=torch.zeros(2)), tmp_path / 'start.pth')
+    hook = PairedStartHook(str(tmp_path / 'start.pth'), seed=0)
+    runner = type('Runner', (), dict(iter=0, model=torch.nn.Conv2d(1, 1, 1)))
+    with pytest.raises(ValueError, match=r"written by another network: keys \['bias'\] differ"):
+        hook.before_train(runner)
+
+
+def test_first_config_decides_nothing_but_its_balancer(tmp_path):
+    plan = Plan(Config.fromfile(CONFIG), [parse_column('static'), parse_column('slf')], [7], tmp_path)
+    plan.prepare()
+    first, second = (Config.fromfile(cell.folder / 'config.py') for cell in plan.cells)
+    assert first.randomness == dict(seed=7) == second.randomness
+    assert first.custom_hooks[0] == second.custom_hooks[0]
+    first.model.bbox_head.loss_balancer = second.model.bbox_head.loss_balancer
+    assert first.model == second.model
