@@ -4,6 +4,7 @@ from .base import LossBalancer, Weighing
 from .decision import DecisionNetwork
 from .gumbel import multiple_gumbel_softmax
 from .rlw import RLWBalancer
+from .sampling import SampledWeights
 from .slf import SLFBalancer
 from .static import StaticBalancer
 
@@ -12,6 +13,7 @@ __all__ = [
     'LossBalancer',
     'RLWBalancer',
     'SLFBalancer',
+    'SampledWeights',
     'StaticBalancer',
     'Weighing',
     'multiple_gumbel_softmax',

@@ -7,14 +7,14 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
+from .checks import require
 from .decision import DecisionNetwork
-from .gumbel import multiple_gumbel_softmax
 from .objectives import OBJECTIVES
-from .state import ScheduledValue, StepCounter, StepGenerator
+from .sampling import SampledWeights
 
 
 @MODELS.register_module()
-class SLFBalancer(LossBalancer):
+class SLFBalancer(SampledWeights, LossBalancer):
     r"""Learns the weights of the parts with a decision network and averaged Gumbel-Softmax samples.
 
     For each image the decision network maps the detector's output to probabilities :math:`p` over the n parts
@@ -76,33 +76,20 @@ class SLFBalancer(LossBalancer):
     ) -> None:
         super().__init__(parts, base_weights, context_dim, init_cfg)
         for key, value, choices in (
-            ('sampler', sampler, ('gumbel', 'softmax')),
             ('granularity', granularity, ('image', 'batch')),
             ('initial', initial, ('base', 'uniform')),
             ('objective', objective, tuple(OBJECTIVES)),
         ):
-            self._require(value in choices, key, f'one of {list(choices)}', value)
-        self._require(
-            isinstance(num_samples, int) and not isinstance(num_samples, bool) and num_samples >= 1,
-            "num_samples (the paper's K)",
-            'an integer >= 1',
-            num_samples,
-            'K=1 picks one part per image, a larger K mixes several.',
-        )
-        self._require(0 <= kl_weight < float('inf'), 'kl_weight', 'a finite number >= 0', kl_weight)
-        self._require(0 <= base_share <= 1, 'base_share', 'in [0, 1]', base_share, 'It is a share of the weight.')
-        self.tau = ScheduledValue(tau)
-        hint = 'Towards 0 the relaxed samples become one-hot, large values make them uniform.'
-        self._require(self.tau.start > 0, 'tau', '> 0', self.tau.start, hint)
+            require(value in choices, self._name, key, f'one of {list(choices)}', value)
+        require(0 <= kl_weight < float('inf'), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
+        hint = 'It is a share of the weight.'
+        require(0 <= base_share <= 1, self._name, 'base_share', 'in [0, 1]', base_share, hint)
         for name, weight in dict(base_weights or {}).items():
             hint = 'A part that should not count has no place here.'
-            self._require(weight > 0, f'base_weights[{name!r}]', '> 0', weight, hint)
+            require(weight > 0, self._name, f'base_weights[{name!r}]', '> 0', weight, hint)
         if context_dim is None:
             raise ValueError('SLFBalancer: context_dim, the size of what the decision network sees, must be given.')
 
-        self.num_samples = num_samples
-        self.sampler = sampler
-        self.hard = hard
         self.granularity = granularity
         self.detach_context = detach_context
         self.kl_weight = float(kl_weight)
@@ -112,8 +99,7 @@ class SLFBalancer(LossBalancer):
         self.base_p: Tensor
         start = self.base_p if initial == 'base' else torch.full_like(self.base_p, 1 / len(self.parts))
         self.decision_network = DecisionNetwork(context_dim, start, hidden_dim)
-        self.counter = StepCounter()
-        self.generator = StepGenerator(seed)
+        self._init_sampling(num_samples, tau, sampler, hard, seed)
 
     def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
         log_p = self._decide(losses, context)
@@ -134,16 +120,3 @@ class SLFBalancer(LossBalancer):
         if self.granularity == 'batch' or losses.dim() == 1:
             context = context.mean(0, keepdim=True)
         return self.decision_network(context)
-
-    def _sample(self, log_p: Tensor) -> Tensor:
-        if self.sampler == 'softmax':
-            return log_p.exp()
-        step = self.counter.value
-        if self.training:
-            self.counter.advance()
-        generator = self.generator.at(step, log_p.device)
-        return multiple_gumbel_softmax(log_p, self.num_samples, self.tau.at(step), self.hard, generator)
-
-    def _require(self, condition: bool, key: str, wanted: str, found: object, hint: str = '') -> None:
-        if not condition:
-            raise ValueError(f'SLFBalancer: {key} must be {wanted}, found {found!r}. {hint}'.rstrip())

@@ -1,0 +1,62 @@
+"""From probabilities to sampled weights, step by step: what a balancer of parts and a loss of candidates share."""
+
+from typing import Optional, Union
+
+from torch import Tensor, nn
+
+from .checks import require
+from .gumbel import multiple_gumbel_softmax
+from .state import ScheduledValue, StepCounter, StepGenerator
+
+
+class SampledWeights(nn.Module):
+    r"""A module that draws :math:`\hat p` of Liu & Lai, AAAI 2020, Eq. 9-10, once per training step.
+
+    To be inherited from. The checkpoint carries the seed and the number of steps, so that a resumed run draws what the
+    uninterrupted one would have drawn. In evaluation mode the draw of the next step is repeated.
+    """
+
+    def _init_sampling(
+        self, num_samples: int, tau: Union[float, dict], sampler: str, hard: bool, seed: Optional[int]
+    ) -> None:
+        """Checks the settings and makes the state; to be called in the constructor, after that of ``nn.Module``.
+
+        Args:
+            num_samples: K >= 1 samples that are averaged.
+            tau: temperature > 0 of the samples, or ``dict(value=..., schedulers=[...])``, see
+                :class:`~slf_mmdet.balancers.state.ScheduledValue`.
+            sampler: ``'gumbel'``, or ``'softmax'`` for p itself (K and tau have no effect).
+            hard: one-hot samples with the gradient of the relaxed ones; ``False`` relaxes them.
+            seed: of the samples; ``None`` follows the seed of the run.
+
+        Raises:
+            ValueError: a setting is out of its range or not among its choices.
+        """
+        owner, choices = type(self).__name__, ['gumbel', 'softmax']
+        require(sampler in choices, owner, 'sampler', f'one of {choices}', sampler)
+        require(
+            isinstance(num_samples, int) and not isinstance(num_samples, bool) and num_samples >= 1,
+            owner,
+            "num_samples (the paper's K)",
+            'an integer >= 1',
+            num_samples,
+            'K=1 picks one, a larger K mixes several.',
+        )
+        self.tau = ScheduledValue(tau)
+        hint = 'Towards 0 the relaxed samples become one-hot, large values make them uniform.'
+        require(self.tau.start > 0, owner, 'tau', '> 0', self.tau.start, hint)
+        self.num_samples = num_samples
+        self.sampler = sampler
+        self.hard = hard
+        self.counter = StepCounter()
+        self.generator = StepGenerator(seed)
+
+    def _sample(self, log_p: Tensor) -> Tensor:
+        """Draws weights ``(N, n)`` that sum to 1 from log-probabilities ``(N, n)``."""
+        if self.sampler == 'softmax':
+            return log_p.exp()
+        step = self.counter.value
+        if self.training:
+            self.counter.advance()
+        generator = self.generator.at(step, log_p.device)
+        return multiple_gumbel_softmax(log_p, self.num_samples, self.tau.at(step), self.hard, generator)
