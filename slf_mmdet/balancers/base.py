@@ -2,9 +2,10 @@
 
 import math
 from abc import ABCMeta, abstractmethod
-from typing import Mapping, NamedTuple, Optional, Sequence
+from typing import ClassVar, Mapping, NamedTuple, Optional, Sequence, Union
 
 import torch
+from mmengine import dist
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -29,6 +30,20 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     A subclass implements :meth:`weigh`. All that it learns or remembers is a parameter or a buffer, so that the
     ordinary checkpoint carries it.
 
+    Base weights mean the same everywhere: a part of base weight :math:`\lambda_i` counts as :math:`\lambda_i` parts.
+    Where all are 1, a method is that of its paper; :math:`W = \sum_i \lambda_i` takes the place of n.
+
+    Every forward pass in training mode is a step of the method. With gradient accumulation these are the small
+    batches, so a method that looks at values of losses sees each of them by itself. In eval mode nothing is learnt,
+    remembered or exchanged between processes.
+
+    In distributed training the weights are equal in all processes: methods that look at values take their mean over
+    the processes, learnt parameters have their gradients averaged as those of the detector, and random numbers come
+    from one seed. (SLF's weights follow the images, which differ.)
+
+    Attributes:
+        needs_shared: the method differentiates the parts, see ``shared`` of :meth:`forward`.
+
     Args:
         parts: names of the parts, in order. Defaults to the names in ``base_weights``.
         base_weights: part name -> hand-set weight, finite and >= 0. Parts left out weigh 1.
@@ -36,9 +51,11 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         init_cfg: see mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: no part is named, a name contains "loss" (mmengine adds every such key to the objective), or a
-            base weight is negative, not finite or of an unknown part.
+        ValueError: no part is named, a name contains "loss" (mmengine adds every such key to the objective), a base
+            weight is negative, not finite or of an unknown part, or all of them are 0.
     """
+
+    needs_shared: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -59,6 +76,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
                 )
         weights = [float(base_weights.get(name, 1.0)) for name in self.parts]
         self.total_weight = sum(weights)
+        if self.total_weight == 0:
+            raise ValueError(f'{self._name}: all base weights are 0; at least one part must count.')
         # The config says what the base weights are, not a checkpoint: a run resumed with others uses the others.
         self.register_buffer('base_weights', torch.tensor(weights), persistent=False)
         self.base_weights: Tensor
@@ -72,12 +91,19 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             context: ``(N, D)`` what the detector put out, at least fp32, or ``None``.
         """
 
-    def forward(self, parts: Mapping[str, Tensor], context: Optional[Tensor] = None) -> dict[str, Tensor]:
+    def forward(
+        self,
+        parts: Mapping[str, Tensor],
+        context: Optional[Tensor] = None,
+        shared: Union[Tensor, Sequence[Tensor], None] = None,
+    ) -> dict[str, Tensor]:
         """Weighs the parts.
 
         Args:
             parts: name -> unweighted loss, a scalar or ``(N,)`` per image.
             context: ``(N, D)`` what a decision network sees, or ``None``.
+            shared: what all parts depend on, with their graph: the weight of the last shared layer, or feature maps.
+                Used where ``needs_shared`` is true; ``None`` takes the context.
 
         Returns:
             An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the
@@ -90,7 +116,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         if context is not None:
             context = _at_least_fp32(context)
         with torch.autocast(losses.device.type, enabled=False):
-            weights, penalty = self.weigh(losses, context)
+            seen = dict(shared=shared) if self.needs_shared else {}
+            weights, penalty = self.weigh(losses, context, **seen)
             weighted = weights * losses
             weighted = weighted if weighted.dim() == 1 else weighted.mean(0)
         if penalty is not None:
@@ -99,6 +126,40 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         out = {f'loss_{name}': value for name, value in zip(self.parts, weighted.unbind())}
         out.update({f'balance/{name}': value for name, value in zip(self.parts, mean_weights.unbind())})
         return out
+
+    def values(self, losses: Tensor) -> Tensor:
+        """The parts as numbers to look at: ``(n,)`` means over the images and, in training, over the processes."""
+        values = losses.detach().to(self.base_weights)
+        return self.mean_over_processes(values if values.dim() == 1 else values.mean(0))
+
+    def mean_over_processes(self, values: Tensor) -> Tensor:
+        """The mean of a detached tensor over all processes in training mode, else the tensor itself."""
+        if not self.training or dist.get_world_size() == 1:
+            return values
+        values = values.clone()
+        dist.all_reduce(values, op='mean')
+        return values
+
+    def remember(self, values: Tensor, **buffers: Tensor) -> None:
+        """Overwrites buffers in training mode, unless a value is not finite: one bad batch must not spoil the history.
+
+        Args:
+            values: what the new contents were computed from.
+            buffers: name of a buffer -> its new content.
+        """
+        if not self.training:
+            return
+        finite = values.isfinite().all()
+        for name, content in buffers.items():
+            buffer = self.get_buffer(name)
+            buffer.copy_(torch.where(finite, content, buffer))
+
+    def tilt(self, scores: Tensor) -> Tensor:
+        r"""A softmax around the base weights: :math:`W \lambda_i e^{s_i} / \sum_j \lambda_j e^{s_j}`, shape ``(n,)``.
+
+        Equal scores give the base weights; the sum is always W.
+        """
+        return self.total_weight * (scores + self.base_weights.log()).softmax(0)
 
     def _stack(self, parts: Mapping[str, Tensor]) -> Tensor:
         """Parts as one tensor: ``(n,)`` when all are scalars, else ``(N, n)``."""

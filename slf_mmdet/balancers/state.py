@@ -8,6 +8,7 @@ from typing import Any, Union
 
 import numpy as np
 import torch
+from mmengine import dist
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import Tensor, nn
 
@@ -34,12 +35,15 @@ class StepGenerator(nn.Module):
     """Makes the random generator of a step: the same (seed, step) gives the same numbers.
 
     Args:
-        seed: ``None`` draws one from torch's global generator, so that it follows the seed of the run.
+        seed: ``None`` draws one from torch's global generator, so that it follows the seed of the run. Then all
+            processes take that of the first, since a run may seed them differently (``diff_rank_seed``).
     """
 
     def __init__(self, seed: Union[int, None] = None) -> None:
         super().__init__()
         drawn = torch.randint(2**31, (), device='cpu') if seed is None else torch.tensor(seed, device='cpu')
+        if seed is None:
+            dist.broadcast(drawn)
         self.register_buffer('seed', drawn.long())
         self.seed: Tensor
         self.value = int(drawn)

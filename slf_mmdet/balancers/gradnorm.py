@@ -1,0 +1,99 @@
+"""GradNorm: the gradients of all parts shall be of the same size, larger for parts that lag behind."""
+
+from typing import Optional, Sequence, Union
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from .base import LossBalancer, Weighing
+from .buffer_adam import BufferAdam
+from .safe_math import ratio
+
+
+@MODELS.register_module()
+class GradNormBalancer(LossBalancer):
+    r"""Learns weights that bring the norms of the parts' gradients together.
+
+    Chen et al., "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML 2018.
+    With :math:`w_i = \lambda_i v_i` and the norm :math:`G_i = v_i \|\nabla \ell_i\|` of the gradient with respect to
+    what all parts share, the :math:`v_i` minimise
+
+    .. math:: \sum_i \lambda_i \left| G_i - \bar G\, r_i^\alpha \right|, \qquad
+              r_i = \frac{\ell_i / \ell_i(0)}{\frac 1 W \sum_j \lambda_j \ell_j / \ell_j(0)}, \qquad
+              \bar G = \frac 1 W \sum_j \lambda_j G_j
+
+    with the target :math:`\bar G\, r_i^\alpha` taken as a constant. After each step of an Adam of its own they are
+    scaled so that the weights sum to :math:`W = \sum_i \lambda_i` again. They start at 1, the base weights :math:`\lambda`;
+    where all norms are equal, part i has :math:`\lambda_i` times the gradient of a part of base weight 1.
+    :math:`\ell_i(0)` is the first loss that is > 0.
+
+    The gradients are taken at ``shared`` of :meth:`~LossBalancer.forward`: the weight of the last shared layer, as in
+    the paper, or feature maps. Without it they are taken at the context, the detector's own output, which costs least.
+    Over several processes, norms are averaged. It needs one backward pass of each part down to there.
+
+    Args:
+        alpha: how much more parts that lag behind get, >= 0; 0 makes all gradients equal.
+        lr: learning rate >= 0 of the weights.
+        kwargs: see :class:`LossBalancer`.
+
+    Raises:
+        ValueError: a setting is out of its range, or no part depends on ``shared`` (at the first step).
+    """
+
+    needs_shared = True
+
+    def __init__(self, alpha: float = 1.5, lr: float = 0.025, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        if not 0 <= alpha < float('inf'):
+            raise ValueError(f'GradNormBalancer: alpha must be a finite number >= 0, found {alpha!r}.')
+        self.alpha = float(alpha)
+        size = len(self.parts)
+        self.register_buffer('multipliers', torch.ones(size))
+        self.register_buffer('first', torch.zeros(size))
+        self.multipliers: Tensor
+        self.first: Tensor
+        self.adam = BufferAdam(size, lr)
+
+    def weigh(
+        self,
+        losses: Tensor,
+        context: Optional[Tensor],
+        shared: Union[Tensor, Sequence[Tensor], None] = None,
+    ) -> Weighing:
+        weights = self.base_weights * self.multipliers
+        if self.training and torch.is_grad_enabled():
+            self._learn(losses, self._norms(losses, context if shared is None else shared))
+        return Weighing(weights)
+
+    def _norms(self, losses: Tensor, shared: Union[Tensor, Sequence[Tensor], None]) -> Tensor:
+        """Norm of each part's gradient, ``(n,)``."""
+        places = [shared] if isinstance(shared, Tensor) else list(shared or [])
+        places = [place for place in places if place.requires_grad]
+        if not places or not losses.requires_grad:
+            raise ValueError(
+                'GradNormBalancer: neither `shared` nor the context carries a graph. Give the weight of the last layer '
+                'that all parts share, or its feature maps, without detaching them.'
+            )
+        norms = []
+        for part in losses if losses.dim() == 1 else losses.mean(0):
+            gradients = torch.autograd.grad(part, places, retain_graph=True, allow_unused=True)
+            squares = [gradient.float().square().sum() for gradient in gradients if gradient is not None]
+            norms.append(torch.stack(squares).sum().sqrt() if squares else losses.new_zeros(()))
+        return torch.stack(norms).to(self.base_weights)
+
+    def _learn(self, losses: Tensor, norms: Tensor) -> None:
+        values = losses.detach().to(norms)
+        values = values if values.dim() == 1 else values.mean(0)
+        values, norms = self.mean_over_processes(torch.stack([values, norms]))
+        tiny = torch.finfo(norms.dtype).tiny
+        share = self.base_weights / self.total_weight
+        first = torch.where(self.first > 0, self.first, values)
+        progress = ratio(values, first)
+        progress = progress / (share * progress).sum().clamp_min(tiny)
+        scaled = self.multipliers * norms
+        target = (share * scaled).sum() * progress**self.alpha
+        self.adam.descend(self.multipliers, self.base_weights * (scaled - target).sign() * norms)
+        self.multipliers.clamp_(min=0)
+        self.multipliers.div_((share * self.multipliers).sum().clamp_min(tiny))
+        self.remember(values, first=first)

@@ -1,0 +1,38 @@
+"""The log transform: the sum of the logarithms of the parts."""
+
+from typing import Optional
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from .base import LossBalancer, Weighing
+from .safe_math import SMALLEST_LOSS
+
+
+@MODELS.register_module()
+class LogBalancer(LossBalancer):
+    r"""Follows the gradient of :math:`\sum_i \lambda_i \log \ell_i`, which does not depend on the units of the parts.
+
+    The loss-balancing half of Lin et al., "Dual-Balancing for Multi-Task Learning", 2023. The length of the gradient is
+    kept at that of a loss:
+
+    .. math:: w_i = \lambda_i \frac{\bar\ell}{\ell_i}, \qquad
+              \bar\ell = \frac 1 W \sum_i \lambda_i \ell_i, \qquad W = \sum_i \lambda_i
+
+    with :math:`\bar\ell` and :math:`\ell_i` in the weights taken as constants. So the total in the log is the one under
+    the base weights :math:`\lambda`, of which each part takes the same share :math:`\lambda_i / W` in every step. The
+    weights are the base weights where all parts are equal, not at the first step. A part that is 0 or less has no
+    logarithm: it keeps its base weight in that step and is left out of the mean.
+
+    Gradients accumulated over small batches are not those of one batch, as each has weights of its own. Arguments and
+    errors are those of :class:`LossBalancer`.
+    """
+
+    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+        values = self.values(losses)
+        present = values > 0
+        counted = self.base_weights * present
+        mean = (counted * values).sum() / counted.sum().clamp_min(torch.finfo(values.dtype).tiny)
+        weights = self.base_weights * mean / values.clamp_min(SMALLEST_LOSS)
+        return Weighing(torch.where(present, weights, self.base_weights))

@@ -1,0 +1,75 @@
+"""Smooth Tchebycheff scalarization: a soft maximum over the parts, each relative to its own beginnings."""
+
+from typing import Optional
+
+import torch
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from .base import LossBalancer, Weighing
+from .safe_math import SMALLEST_LOSS, log
+from .state import StepCounter
+
+
+@MODELS.register_module()
+class STCHBalancer(LossBalancer):
+    r"""Minimises a smooth maximum of the parts' logarithms, so that the part which lags behind counts most.
+
+    Lin et al., "Smooth Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024, in the form its authors
+    use for multi-task learning:
+
+    .. math:: \mu \log \sum_i \lambda_i \exp \left( \frac 1 \mu \log \frac{\ell_i}{m_i} \right)
+
+    where :math:`m_i` (the nadir) is the mean of part i during a warm-up with the base weights :math:`\lambda`. With
+    :math:`p_i \propto \lambda_i (\ell_i / m_i)^{1 / \mu}`, summing to 1, the gradient is that of the weights
+    :math:`p_i / \ell_i`. The length of the gradient is kept at that of a loss:
+
+    .. math:: w_i = \frac{p_i}{\ell_i} \sum_j \lambda_j \ell_j
+
+    so the total in the log is the one under the base weights, and :math:`p_i` is the share of part i. A large
+    :math:`\mu` tends to :class:`~slf_mmdet.balancers.LogBalancer`, a small one to the maximum alone. A part that is 0
+    or less keeps its base weight in that step.
+
+    Gradients accumulated over small batches are not those of one batch, as each has weights of its own.
+
+    Args:
+        mu: :math:`\mu` > 0, how smooth the maximum is.
+        warmup: iterations >= 1 of the warm-up; the paper's experiments take a few epochs.
+        kwargs: see :class:`LossBalancer`.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    def __init__(self, mu: float = 1.0, warmup: int = 500, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        if not mu > 0:
+            raise ValueError(f'STCHBalancer: mu must be > 0, found {mu!r}.')
+        if not isinstance(warmup, int) or isinstance(warmup, bool) or warmup < 1:
+            raise ValueError(
+                f'STCHBalancer: warmup must be an integer >= 1 (a number of iterations), found {warmup!r}.'
+            )
+        self.mu = float(mu)
+        self.warmup = warmup
+        self.counter = StepCounter()
+        self.register_buffer('number', torch.zeros(()))
+        self.register_buffer('nadir', torch.zeros(len(self.parts)))
+        self.number: Tensor
+        self.nadir: Tensor
+
+    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+        values = self.values(losses)
+        warm = self.counter.value >= self.warmup
+        if self.training:
+            self.counter.advance()
+        if not warm:
+            number = self.number + 1
+            self.remember(values, number=number, nadir=self.nadir + (values - self.nadir) / number)
+            return Weighing(self.base_weights.clone())
+        present = values > 0
+        scores = (log(values) - log(self.nadir)) / self.mu
+        scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
+        shares = self.tilt(scores) / self.total_weight
+        total = (self.base_weights * present * values).sum()
+        weights = total * shares / values.clamp_min(SMALLEST_LOSS)
+        return Weighing(torch.where(present, weights, self.base_weights))
