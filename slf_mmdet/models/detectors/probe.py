@@ -49,8 +49,6 @@ def probe_detector(cfg: dict, context: Optional[str] = None) -> Probe:
         detector = MODELS.build(copy.deepcopy(cfg)).train()
         for parameter in detector.parameters():  # some are uninitialised memory until init_weights
             nn.init.normal_(parameter, std=0.01)
-        if hasattr(detector, 'set_epoch'):  # as SetEpochInfoHook does in a run
-            detector.set_epoch(0)
         error: Optional[Exception] = None
         for size, with_masks in itertools.product(SIZES, (True, False)):
             inputs, samples = _batch(size, with_masks)
