@@ -6,5 +6,7 @@ model = dict(
     _delete_=True,
     type='BalancedDetector',
     detector=_base_.model,
-    loss_balancer=dict(type='SLFBalancer', parts=dict(rpn='loss_rpn_.*', cls='loss_cls', box='loss_bbox', mask='loss_mask')),
+    loss_balancer=dict(
+        type='SLFBalancer', parts=dict(rpn='loss_rpn_.*', cls='loss_cls', box='loss_bbox', mask='loss_mask')
+    ),
 )

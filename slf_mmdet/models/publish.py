@@ -22,9 +22,7 @@ def publish_checkpoint(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     """
     if 'state_dict' not in checkpoint:
         raise ValueError(f'no checkpoint of a training: it has no state_dict, but {sorted(checkpoint)[:5]}.')
-    state = {
-        key: value.cpu() for key, value in checkpoint['state_dict'].items() if BALANCER not in key.split('.')[:-1]
-    }
+    state = {key: value.cpu() for key, value in checkpoint['state_dict'].items() if BALANCER not in key.split('.')[:-1]}
     if state and all(key.startswith(PREFIX) for key in state):
         state = {key[len(PREFIX) :]: value for key, value in state.items()}
     meta = dict(checkpoint.get('meta') or {})
@@ -34,11 +32,11 @@ def publish_checkpoint(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def plain_config(text: str) -> str:
-    """The text of a config without its balancers. Nothing in it is executed.
+    r"""The text of a config without its balancers. Nothing in it is executed.
 
     Examples:
         >>> plain_config("model = dict(type='BalancedDetector', detector=dict(type='DETR'), loss_balancer=dict())")
-        "model = dict(type='DETR')\\n"
+        "model = dict(type='DETR')\n"
     """
     return ast.unparse(_Unbalance().visit(ast.parse(text))) + '\n'
 

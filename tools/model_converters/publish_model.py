@@ -14,7 +14,6 @@ from typing import Optional
 
 import torch
 
-import slf_mmdet  # noqa: F401  what mmengine writes into checkpoints is declared safe
 from slf_mmdet.models.darknet_weights import save_checkpoint
 from slf_mmdet.models.publish import publish_checkpoint
 

@@ -124,7 +124,7 @@ class BalancedDetector(BaseDetector):
         if not any(key.startswith(f'{prefix}detector.') for key in state_dict):
             own = tuple(f'{prefix}{name}.' for name, _ in self.named_children())
             for key in [key for key in state_dict if key.startswith(prefix) and not key.startswith(own)]:
-                state_dict[f'{prefix}detector.{key[len(prefix):]}'] = state_dict.pop(key)
+                state_dict[f'{prefix}detector.{key[len(prefix) :]}'] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 

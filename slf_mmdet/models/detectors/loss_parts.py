@@ -1,7 +1,7 @@
 """Which losses of a detector make up which part of its objective."""
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Pattern, Sequence, Tuple, Union
 
 from mmengine.utils import is_list_of
 from torch import Tensor
@@ -47,18 +47,10 @@ class LossParts:
             if len(set(names)) < len(names):
                 raise ValueError(f'the losses {list(patterns)} would be parts of one name: name them, as in {EXAMPLE}.')
             patterns = {name: re.escape(key) for name, key in zip(names, patterns)}
-        self.patterns: Dict[str, List[str]] = {
-            name: [value] if isinstance(value, str) else list(value) for name, value in patterns.items()
+        self.patterns: Dict[str, List[Pattern[str]]] = {
+            name: [_compile(name, pattern) for pattern in ([value] if isinstance(value, str) else value)]
+            for name, value in patterns.items()
         }
-        for name, alternatives in self.patterns.items():
-            for pattern in alternatives:
-                try:
-                    re.compile(pattern)
-                except (re.error, TypeError) as error:
-                    raise ValueError(
-                        f'parts[{name!r}]: {pattern!r} is neither a loss key nor a regular expression ({error}). '
-                        "All keys that begin with loss_rpn_ are 'loss_rpn_.*'."
-                    ) from None
         self._owners: Dict[Tuple[str, ...], Dict[str, str]] = {}
 
     @property
@@ -108,9 +100,7 @@ class LossParts:
         present = [key for key in keys if 'loss' in key]
         for key in present:
             found = [
-                name
-                for name, patterns in self.patterns.items()
-                if any(re.fullmatch(pattern, key) for pattern in patterns)
+                name for name, patterns in self.patterns.items() if any(pattern.fullmatch(key) for pattern in patterns)
             ]
             if len(found) > 1:
                 raise ValueError(
@@ -118,7 +108,11 @@ class LossParts:
                 )
             if found:
                 owners[key] = found[0]
-        missing = {name: self.patterns[name] for name in self.names if name not in owners.values()}
+        missing = {
+            name: [pattern.pattern for pattern in self.patterns[name]]
+            for name in self.names
+            if name not in owners.values()
+        }
         # Once all parts were there, some may be absent from a step.
         if missing and (not self._owners or not owners):
             raise ValueError(
@@ -132,6 +126,16 @@ class LossParts:
                     'the part another name, or add the loss to a part.'
                 )
         return owners
+
+
+def _compile(name: str, pattern: str) -> Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f'parts[{name!r}]: {pattern!r} is neither a loss key nor a regular expression ({error}). All keys that '
+            "begin with loss_rpn_ are 'loss_rpn_.*'."
+        ) from None
 
 
 def _reduce(key: str, value: Any) -> Tensor:
