@@ -89,18 +89,16 @@ def _literal(node: ast.expr) -> Any:
 def set_balancer(cfg: Config, column: Column) -> Config:
     """A copy of the config with the column's balancer wherever its model takes one.
 
-    Raises:
-        ValueError: no module of the model takes a ``loss_balancer``.
+    A detector that takes none, of mmdet for instance, is wrapped in a ``BalancedDetector``.
     """
     cfg = copy.deepcopy(cfg)
     if column.balancer is None:
         return cfg
     owners = list(_balanced_modules(cfg.model))
     if not owners:
-        raise ValueError(
-            f'{cfg.filename}: no module of the model takes a loss_balancer. YOLOV1Head does, and so does any detector '
-            'inside BalancedDetector.'
-        )
+        wrapped = dict(type='BalancedDetector', detector=cfg.model.to_dict())
+        cfg.model = wrapped
+        owners = [cfg.model]
     for owner in owners:
         kept = {key: value for key, value in (owner.get('loss_balancer') or {}).items() if key in _KEPT}
         owner['loss_balancer'] = dict(_delete_=True, **{**kept, **column.balancer})
@@ -123,6 +121,7 @@ def _balanced_modules(node: Any) -> Iterator[dict]:
 
 def base_weights(cfg: Config) -> Dict[str, float]:
     """The hand-set weights of a config's parts, as its model fills them in."""
+    cfg = set_balancer(cfg, Column('static', dict(type='StaticBalancer')))
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(copy.deepcopy(cfg.model))
     balancers = [module for module in model.modules() if isinstance(module, LossBalancer)]

@@ -14,6 +14,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from ..balancers import LossBalancer
+from ..models.detectors import BalancedDetector
 
 RESULT = 'result.json'
 PROGRESS = 'progress'
@@ -103,7 +104,9 @@ def unwrap(model: Any) -> nn.Module:
 
 
 def network_state(model: nn.Module) -> Dict[str, torch.Tensor]:
-    """Parameters and buffers of the model without those of its balancers."""
+    """Parameters and buffers of the model without those of its balancers, in the names of the plain detector."""
     model = unwrap(model)
+    if isinstance(model, BalancedDetector):
+        model = model.detector
     balancers = [f'{name}.' for name, module in model.named_modules() if isinstance(module, LossBalancer)]
     return {key: value for key, value in model.state_dict().items() if not key.startswith(tuple(balancers))}

@@ -1,0 +1,14 @@
+_base_ = 'mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py'
+custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
+log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*')  # sampled weights as means
+
+model = dict(
+    _delete_=True,
+    type='BalancedDetector',
+    detector=_base_.model,
+    # of all decoder layers: loss_cls, d0.loss_cls, d1.loss_cls ...
+    loss_balancer=dict(
+        type='SLFBalancer',
+        parts=dict(cls=r'(d\d\.)?loss_cls', l1=r'(d\d\.)?loss_bbox', iou=r'(d\d\.)?loss_iou'),
+    ),
+)

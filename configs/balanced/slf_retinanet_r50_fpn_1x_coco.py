@@ -1,0 +1,10 @@
+_base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
+log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*')  # sampled weights as means
+
+model = dict(
+    _delete_=True,
+    type='BalancedDetector',
+    detector=_base_.model,
+    loss_balancer=dict(type='SLFBalancer', parts=dict(cls='loss_cls', box='loss_bbox')),
+)

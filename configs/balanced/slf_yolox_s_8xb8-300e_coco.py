@@ -1,0 +1,11 @@
+_base_ = 'mmdet::yolox/yolox_s_8xb8-300e_coco.py'
+custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
+log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*')  # sampled weights as means
+
+model = dict(
+    _delete_=True,
+    type='BalancedDetector',
+    detector=_base_.model,
+    # loss_l1 begins 15 epochs before the end
+    loss_balancer=dict(type='SLFBalancer', parts=dict(cls='loss_cls', obj='loss_obj', box='loss_(bbox|l1)')),
+)

@@ -1,0 +1,154 @@
+"""Balances the loss of any detector, without a change to its code."""
+
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.structures import OptSampleList, SampleList
+from mmdet.utils import ConfigType, OptMultiConfig
+from torch import Tensor
+
+from ...balancers import LossBalancer
+from .loss_parts import EXAMPLE, LossParts
+from .probe import Probe, pooled, probe_detector, record_output
+
+PARTS = 'parts'
+
+
+@MODELS.register_module()
+class BalancedDetector(BaseDetector):
+    """A detector of mmdet whose losses are weighed by a balancer.
+
+    The balancer acts in training only. Data preprocessing and predictions are those of the detector, attributes such
+    as ``bbox_head`` too, so that hooks find what they look for. Checkpoints of the plain detector are loaded, and
+    ``tools/model_converters/publish_model.py`` gives one back::
+
+        model = dict(
+            type='BalancedDetector',
+            detector=dict(type='RetinaNet', ...),
+            loss_balancer=dict(type='SLFBalancer', parts=dict(cls='loss_cls', box='loss_bbox')),
+        )
+
+    Args:
+        detector: config of the detector, with its own ``data_preprocessor``.
+        loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. Its ``parts`` are a dict, part -> loss
+            key, regular expression that matches loss keys in full, or a list of these (see :class:`LossParts`);
+            or a list of loss keys, each a part of its own. Without them each loss is a part, named by its key without
+            "loss", found by :func:`probe_detector` when the detector is built. Losses in no part keep the weight 1.
+            Base weights are 1 where none are given: the ``loss_weight`` of the detector's own config counts before.
+        context: what a decision network sees: ``'parts'`` for the logarithms of the parts, or the name of a submodule
+            of the detector, ``'backbone'`` for instance, for its output averaged over positions (of a pyramid, the
+            last level). No gradient flows back. The balancer's ``context_dim`` is found where it is not given.
+        init_cfg: see mmengine's ``BaseModule``.
+
+    Raises:
+        ValueError: the parts cannot be found or do not fit the losses, or the detector already balances its loss.
+    """
+
+    def __init__(
+        self,
+        detector: ConfigType,
+        loss_balancer: ConfigType,
+        context: str = PARTS,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        inner = MODELS.build(detector)
+        super().__init__(data_preprocessor=inner.data_preprocessor, init_cfg=init_cfg)
+        own = [name for name, module in inner.named_modules() if isinstance(module, LossBalancer)]
+        if own:
+            raise ValueError(
+                f'{type(inner).__name__} balances its loss itself, in {own[0]}: give {own[0]} the balancer, and leave '
+                'BalancedDetector out.'
+            )
+        self.detector = inner
+        self.context = context
+        balancer_cfg = dict(loss_balancer)
+        patterns = balancer_cfg.pop('parts', None)
+        found: Optional[Probe] = None
+        if patterns is None or (context != PARTS and balancer_cfg.get('context_dim') is None):
+            found = _probe(detector, context)
+        self.loss_parts = LossParts(found.loss_keys if patterns is None and found else patterns)
+        context_dim = found.context_dim if found and context != PARTS else 2 * len(self.loss_parts.names) + 2
+        with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
+            defaults = dict(parts=self.loss_parts.names, context_dim=context_dim)
+            self.loss_balancer = MODELS.build(balancer_cfg, default_args=defaults)
+
+    def forward(self, inputs: Tensor, data_samples: OptSampleList = None, mode: str = 'tensor') -> Any:
+        """As of the detector; with ``mode='loss'`` the losses are balanced."""
+        if mode == 'loss':
+            return self.loss(inputs, data_samples)
+        return self.detector(inputs, data_samples, mode=mode)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: OptSampleList) -> Dict[str, Any]:
+        """Computes the detector's losses and balances them.
+
+        Args:
+            batch_inputs: ``(N, 3, H, W)``.
+            batch_data_samples: per image its ground truth.
+
+        Returns:
+            ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part as they were.
+        """
+        submodule = None if self.context == PARTS else self.context
+        with record_output(self.detector, submodule) as outputs:
+            losses = self.detector(batch_inputs, batch_data_samples, mode='loss')
+        parts = self.loss_parts.collect(losses)
+        if submodule is None:
+            context = log_context(parts)
+        elif outputs:
+            context = pooled(outputs[-1])
+        else:
+            raise ValueError(f'BalancedDetector: context={submodule!r} took no part in this step of the detector.')
+        return self.loss_parts.replace(losses, self.loss_balancer(parts, context=context))
+
+    def predict(self, *args: Any, **kwargs: Any) -> SampleList:
+        return self.detector.predict(*args, **kwargs)
+
+    def _forward(self, *args: Any, **kwargs: Any) -> Union[Tensor, Tuple[Tensor, ...]]:
+        return self.detector._forward(*args, **kwargs)
+
+    def extract_feat(self, *args: Any, **kwargs: Any) -> Any:
+        return self.detector.extract_feat(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name.startswith('_') or name == 'detector':
+                raise
+            return getattr(self.detector, name)
+
+    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        """Takes the checkpoint of a plain detector, too."""
+        if not any(key.startswith(f'{prefix}detector.') for key in state_dict):
+            own = tuple(f'{prefix}{name}.' for name, _ in self.named_children())
+            for key in [key for key in state_dict if key.startswith(prefix) and not key.startswith(own)]:
+                state_dict[f'{prefix}detector.{key[len(prefix) :]}'] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def log_context(parts: Mapping[str, Tensor]) -> Tensor:
+    """The sizes of the parts, for a decision network.
+
+    Args:
+        parts: n scalars.
+
+    Returns:
+        Detached ``(1, 2n + 2)``: the logarithms, their negatives, 1 and -1. The latter keep the sizes readable after
+        the decision network's layer norm, which takes mean and scale out of its input.
+    """
+    logs = torch.stack([part.detach().float() for part in parts.values()]).clamp_min(1e-6).log()
+    logs = torch.cat([logs, logs.new_ones(1)])
+    return torch.cat([logs, -logs]).unsqueeze(0)
+
+
+def _probe(detector: ConfigType, context: str) -> Probe:
+    try:
+        return probe_detector(detector, None if context == PARTS else context)
+    except RuntimeError as error:
+        raise ValueError(
+            f'BalancedDetector: the parts (and the context_dim of context={context!r}) could not be found. Write them '
+            f'into loss_balancer, as in {EXAMPLE}; with a key that does not exist, the first step says which there '
+            f'are. {error}'
+        ) from error

@@ -1,0 +1,146 @@
+"""Which losses of a detector make up which part of its objective."""
+
+import re
+from typing import Any, Dict, Iterable, List, Mapping, Pattern, Sequence, Tuple, Union
+
+from mmengine.utils import is_list_of
+from torch import Tensor
+
+EXAMPLE = "parts=dict(cls='loss_cls', box='loss_bbox')"
+
+
+def part_name(key: str) -> str:
+    """Name of the part that a single loss makes up.
+
+    Examples:
+        >>> [part_name(key) for key in ('loss_cls', 'loss_rpn_cls', 'd0.loss_cls', 'loss')]
+        ['cls', 'rpn_cls', 'd0.cls', 'total']
+    """
+    return re.sub('loss_|_loss|loss', '', key) or 'total'
+
+
+class LossParts:
+    """Groups the entries of a loss dict into named parts.
+
+    Only keys that contain "loss" count, which are those that mmengine adds to the objective.
+
+    Args:
+        patterns: part -> key, or regular expression that matches keys in full, or a list of these. A part is the sum
+            of the losses that it matches. Or a list of keys, each a part of its own, named by :func:`part_name`.
+
+    Raises:
+        ValueError: there is no part, or a pattern is no regular expression.
+
+    Examples:
+        >>> import torch
+        >>> parts = LossParts(dict(rpn='loss_rpn_.*', box='loss_bbox'))
+        >>> losses = dict(loss_rpn_cls=[torch.tensor(1.0), torch.tensor(2.0)], loss_bbox=torch.tensor(4.0))
+        >>> parts.collect(losses)
+        {'rpn': tensor(3.), 'box': tensor(4.)}
+    """
+
+    def __init__(self, patterns: Union[Mapping[str, Union[str, Sequence[str]]], Sequence[str]]) -> None:
+        if isinstance(patterns, str) or not patterns:
+            raise ValueError(f'parts must say which losses make up which part, as in {EXAMPLE}; found {patterns!r}.')
+        if not isinstance(patterns, Mapping):
+            names = [part_name(key) for key in patterns]
+            if len(set(names)) < len(names):
+                raise ValueError(f'the losses {list(patterns)} would be parts of one name: name them, as in {EXAMPLE}.')
+            patterns = {name: re.escape(key) for name, key in zip(names, patterns)}
+        self.patterns: Dict[str, List[Pattern[str]]] = {
+            name: [_compile(name, pattern) for pattern in ([value] if isinstance(value, str) else value)]
+            for name, value in patterns.items()
+        }
+        self._owners: Dict[Tuple[str, ...], Dict[str, str]] = {}
+
+    @property
+    def names(self) -> Tuple[str, ...]:
+        return tuple(self.patterns)
+
+    def collect(self, losses: Mapping[str, Any]) -> Dict[str, Tensor]:
+        """Reduces the losses to parts, as mmengine's ``parse_losses`` would: means of tensors, sums over lists.
+
+        Args:
+            losses: key -> tensor or list of tensors, as a detector returns them.
+
+        Returns:
+            part -> scalar. A part that has matched before and does not match now, such as that of a head that saw no
+            proposal, is 0.
+
+        Raises:
+            ValueError: a part matches nothing at the first step, two parts match one key, or a part has the name of a
+                loss that is in no part.
+            TypeError: a loss is neither a tensor nor a list of tensors.
+        """
+        parts: Dict[str, Tensor] = {}
+        for key, name in self.owners(losses).items():
+            value = _reduce(key, losses[key])
+            parts[name] = parts[name] + value if name in parts else value
+        zero = next(iter(parts.values())).new_zeros(())
+        return {name: parts.get(name, zero) for name in self.names}
+
+    def replace(self, losses: Mapping[str, Any], balanced: Mapping[str, Tensor]) -> Dict[str, Any]:
+        """Puts what a balancer returned in the place of the losses that it weighed; the others stay as they are."""
+        owners = self.owners(losses)
+        out: Dict[str, Any] = {}
+        for key, value in losses.items():
+            ours = f'loss_{owners[key]}' if key in owners else key
+            out[ours] = balanced[ours] if key in owners else value
+        return {**out, **balanced}
+
+    def owners(self, losses: Iterable[str]) -> Dict[str, str]:
+        """Loss key -> its part, for the keys that are in one."""
+        keys = tuple(losses)
+        if keys not in self._owners:
+            self._owners[keys] = self._match(keys)
+        return self._owners[keys]
+
+    def _match(self, keys: Tuple[str, ...]) -> Dict[str, str]:
+        owners: Dict[str, str] = {}
+        present = [key for key in keys if 'loss' in key]
+        for key in present:
+            found = [
+                name for name, patterns in self.patterns.items() if any(pattern.fullmatch(key) for pattern in patterns)
+            ]
+            if len(found) > 1:
+                raise ValueError(
+                    f'the loss {key!r} is matched by the parts {found}: each loss belongs to one part at most.'
+                )
+            if found:
+                owners[key] = found[0]
+        missing = {
+            name: [pattern.pattern for pattern in self.patterns[name]]
+            for name in self.names
+            if name not in owners.values()
+        }
+        # Once all parts were there, some may be absent from a step.
+        if missing and (not self._owners or not owners):
+            raise ValueError(
+                f'no loss matches {missing}. The losses are {present}. Patterns are keys or regular expressions that '
+                "match in full: 'loss_rpn_.*' for all keys that begin with loss_rpn_."
+            )
+        for name in self.names:
+            if f'loss_{name}' in present and f'loss_{name}' not in owners:
+                raise ValueError(
+                    f'the part {name!r} would be logged as loss_{name}, but that is a loss that is in no part. Give '
+                    'the part another name, or add the loss to a part.'
+                )
+        return owners
+
+
+def _compile(name: str, pattern: str) -> Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f'parts[{name!r}]: {pattern!r} is neither a loss key nor a regular expression ({error}). All keys that '
+            "begin with loss_rpn_ are 'loss_rpn_.*'."
+        ) from None
+
+
+def _reduce(key: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.mean()
+    if is_list_of(value, Tensor):
+        return sum(item.mean() for item in value)
+    raise TypeError(f'the loss {key!r} must be a tensor or a list of tensors, found {type(value).__name__}.')

@@ -1,0 +1,156 @@
+"""What a detector's loss consists of, found without data: one loss of random images."""
+
+import copy
+import itertools
+import random
+import warnings
+from contextlib import contextmanager
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor, nn
+
+# The first on which the detector works is taken: SSD needs 300 px, YOLOv1 448 px.
+SIZES = (128, 320, 448, 512)
+
+
+class Probe(NamedTuple):
+    """What was found.
+
+    Attributes:
+        loss_keys: keys that mmengine would add to the objective, in the detector's order.
+        context_dim: width of the submodule's output, or ``None`` where no submodule was asked for.
+    """
+
+    loss_keys: Tuple[str, ...]
+    context_dim: Optional[int]
+
+
+def probe_detector(cfg: dict, context: Optional[str] = None) -> Probe:
+    """Builds a copy of the detector on the CPU, and computes the loss of two images with one object each.
+
+    The state of all random generators is left as it was. Losses that depend on the data or begin late in training are
+    not found.
+
+    Args:
+        cfg: config of the detector.
+        context: name of a submodule, whose output is measured.
+
+    Raises:
+        RuntimeError: the detector takes no such images; the message ends with its own.
+        AttributeError: it has no such submodule.
+    """
+    with _nothing_left_behind():
+        detector = MODELS.build(copy.deepcopy(cfg)).train()
+        for parameter in detector.parameters():  # some are uninitialised memory until init_weights
+            nn.init.normal_(parameter, std=0.01)
+        error: Optional[Exception] = None
+        for size, with_masks in itertools.product(SIZES, (True, False)):
+            inputs, samples = _batch(size, with_masks)
+            try:
+                with record_output(detector, context) as outputs:
+                    losses = detector(inputs, samples, mode='loss')
+                keys = tuple(key for key in losses if 'loss' in key)
+                return Probe(keys, pooled(outputs[-1]).shape[1] if outputs else None)
+            except Exception as latest:  # a detector may fail in any way on images that it was not made for
+                error = latest
+    raise RuntimeError(f'{cfg.get("type")} has no loss of random images of {SIZES} px: {error}') from error
+
+
+@contextmanager
+def record_output(model: nn.Module, name: Optional[str]) -> Iterator[List[Any]]:
+    """Collects what the submodule ``name`` puts out.
+
+    Raises:
+        AttributeError: there is no such submodule; the message lists those at the top.
+    """
+    outputs: List[Any] = []
+    if name is None:
+        yield outputs
+        return
+    try:
+        module = model.get_submodule(name)
+    except AttributeError:
+        children = [child for child, _ in model.named_children()]
+        raise AttributeError(
+            f'{type(model).__name__} has no submodule {name!r}; at the top it has {children}.'
+        ) from None
+    handle = module.register_forward_hook(lambda module, args, output: outputs.append(output))
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+def pooled(output: Any) -> Tensor:
+    """One detached vector per image from a module's output.
+
+    Args:
+        output: ``(N, C, H, W)``, ``(N, tokens, C)`` or ``(N, C)``, or a list of those, of which the last counts.
+
+    Returns:
+        ``(N, C)``, the mean over positions or tokens.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    while isinstance(output, (list, tuple)) and output:
+        output = output[-1]
+    if not isinstance(output, Tensor) or output.dim() not in (2, 3, 4):
+        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise TypeError(f'context must be (N, C, H, W), (N, tokens, C) or (N, C), or a list of those; found {found}.')
+    output = output.detach()
+    if output.dim() == 4:
+        return output.mean((2, 3))
+    return output.mean(1) if output.dim() == 3 else output
+
+
+@contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    python, numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device('cpu'), torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            torch.manual_seed(0)
+            np.random.seed(0)
+            random.seed(0)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+
+
+def _batch(size: int, with_masks: bool) -> Tuple[Tensor, List[DetDataSample]]:
+    """Two images with one object each, and what mmdet's detectors ask for."""
+    shape = (size, size)
+    sample = DetDataSample(
+        metainfo=dict(
+            img_id=0,
+            img_path='',
+            img_shape=shape,
+            ori_shape=shape,
+            pad_shape=shape,
+            batch_input_shape=shape,
+            scale_factor=(1.0, 1.0),
+            flip=False,
+            flip_direction=None,
+        )
+    )
+    first, last = size // 4, size * 3 // 4
+    objects = InstanceData(
+        bboxes=torch.tensor([[first, first, last, last]], dtype=torch.float),
+        labels=torch.zeros(1, dtype=torch.long),
+    )
+    if with_masks:
+        mask = np.zeros((1, *shape), dtype=np.uint8)
+        mask[:, first:last, first:last] = 1
+        objects.masks = BitmapMasks(mask, *shape)
+        sample.gt_sem_seg = PixelData(sem_seg=torch.zeros(1, *shape, dtype=torch.long))
+    sample.gt_instances = objects
+    sample.ignored_instances = objects[torch.zeros(1, dtype=torch.bool)]
+    return torch.randn(2, 3, *shape), [sample, copy.deepcopy(sample)]

@@ -1,0 +1,77 @@
+"""BalancedDetector around nine detectors of mmdet: they learn, the weights move, predictions are untouched."""
+
+import copy
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.optim import OptimWrapper
+from tiny_detectors import FILES, batch, build, tiny_model
+
+STEPS = 24
+pytestmark = pytest.mark.parametrize('name', FILES)
+
+
+@pytest.fixture(scope='module')
+def data(digits):
+    return batch(digits)
+
+
+def train(model, data, steps):
+    wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=2e-3), clip_grad=dict(max_norm=10))
+    return [model.train_step(copy.deepcopy(data), wrapper) for _ in range(steps)]
+
+
+def results(model, data):
+    """Everything that predictions hold, as a flat list of tensors."""
+    model.eval()
+    with torch.no_grad():
+        samples = model.test_step(copy.deepcopy(data))
+    found = [sample.pred_instances for sample in samples]
+    return [instances[key] for instances in found for key in sorted(instances.keys())]
+
+
+def test_trains(name, data):
+    model = build(tiny_model(name))
+    before = copy.deepcopy(model.loss_balancer.state_dict())
+    logs = train(model.train(), data, STEPS)
+    assert all(torch.isfinite(torch.as_tensor(value)).all() for log in logs for value in log.values())
+    losses = [float(log['loss']) for log in logs]
+    assert sum(losses[-6:]) < 0.9 * sum(losses[:6])
+    after = model.loss_balancer.state_dict()
+    assert not torch.equal(after['decision_network.output.bias'], before['decision_network.output.bias'])
+    weights = torch.tensor([[log[f'balance/{part}'] for part in model.loss_balancer.parts] for log in logs])
+    assert (weights.std(0) > 0).all()
+    torch.testing.assert_close(weights.sum(1), torch.full((STEPS,), float(weights.shape[1])))  # all is given away
+    assert {key for key in logs[0] if 'loss' in key} == {'loss', *(f'loss_{p}' for p in model.loss_balancer.parts)}
+
+
+def test_static_weights_give_the_total_of_the_plain_detector(name, data):
+    cfg = tiny_model(name)
+    cfg.loss_balancer.type = 'StaticBalancer'
+    balanced, plain = build(cfg), build(cfg.detector)
+    ours, theirs = (train(model.train(), data, 2) for model in (balanced, plain))
+    for our, their in zip(ours, theirs):
+        torch.testing.assert_close(our['loss'], their['loss'], rtol=1e-5, atol=1e-6)
+        assert {k: v for k, v in our.items() if 'acc' in k} == {k: v for k, v in their.items() if 'acc' in k}
+
+
+def test_predictions_are_those_of_the_plain_detector_to_the_bit(name, data):
+    cfg = tiny_model(name)
+    balanced, plain = build(cfg), MODELS.build(copy.deepcopy(cfg.detector))
+    plain.load_state_dict(balanced.detector.state_dict())
+    ours, theirs = results(balanced, data), results(plain, data)
+    assert len(ours) == len(theirs) > 0
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs))
+    inputs = plain.data_preprocessor(copy.deepcopy(data), training=False)
+    with torch.no_grad():
+        ours, theirs = (flat(model(**copy.deepcopy(inputs), mode='tensor')) for model in (balanced, plain))
+    assert len(ours) == len(theirs) > 0
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs))
+
+
+def flat(output):
+    if isinstance(output, torch.Tensor):
+        return [output]
+    values = output.values() if isinstance(output, dict) else output if isinstance(output, (list, tuple)) else ()
+    return [tensor for value in values for tensor in flat(value)]

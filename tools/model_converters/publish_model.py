@@ -1,0 +1,43 @@
+"""Publishes a training checkpoint: the plain detector, without balancer and optimizer.
+
+Takes checkpoints of a BalancedDetector, of a YOLOv1 with a balancer in its head, and of plain detectors. The result is
+loaded by the plain detector's config and, with its own config inside, by mmdet's DetInferencer without one.
+
+Example:
+    python tools/model_converters/publish_model.py work_dirs/slf_retinanet/epoch_12.pth retinanet.pth
+"""
+
+import argparse
+import pickle
+from collections.abc import Sequence
+from typing import Optional
+
+import torch
+
+from slf_mmdet.models.darknet_weights import save_checkpoint
+from slf_mmdet.models.publish import publish_checkpoint
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('src', metavar='SRC', help='checkpoint of a training')
+    parser.add_argument('dst', metavar='DST', help='checkpoint to write, .pth')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Publishes one checkpoint."""
+    args = parse_args(argv)
+    try:
+        checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
+        published = publish_checkpoint(checkpoint)
+        save_checkpoint(published, args.dst)
+    except (OSError, ValueError, pickle.UnpicklingError) as error:
+        raise SystemExit(f'publish_model: {args.src}: {error}') from error
+    left_out = len(checkpoint['state_dict']) - len(published['state_dict'])
+    print(f'{args.dst}: {len(published["state_dict"])} tensors; {left_out} of a balancer left out.')
+
+
+if __name__ == '__main__':
+    main()
