@@ -24,7 +24,7 @@ class GradNormBalancer(LossBalancer):
               \bar G = \frac 1 W \sum_j \lambda_j G_j
 
     with the target :math:`\bar G\, r_i^\alpha` taken as a constant. After each step of an Adam of its own they are
-    scaled so that the weights sum to :math:`W = \sum_i \lambda_i` again. They start at 1, the base weights :math:`\lambda`;
+    scaled so that the weights sum to :math:`W = \sum_i \lambda_i` again. They start at 1, the base weights;
     where all norms are equal, part i has :math:`\lambda_i` times the gradient of a part of base weight 1.
     :math:`\ell_i(0)` is the first loss that is > 0.
 

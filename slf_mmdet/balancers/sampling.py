@@ -17,12 +17,12 @@ class SampledWeights(nn.Module):
     """
 
     def _init_sampling(
-        self, num_samples: int, tau: Union[float, dict], sampler: str, hard: bool, seed: Optional[int]
+        self, num_samples: Union[int, dict], tau: Union[float, dict], sampler: str, hard: bool, seed: Optional[int]
     ) -> None:
         """Checks the settings and makes the state; to be called in the constructor, after that of ``nn.Module``.
 
         Args:
-            num_samples: K >= 1 samples that are averaged.
+            num_samples: K >= 1 samples that are averaged, or a schedule as for ``tau``, whose values are rounded.
             tau: temperature > 0 of the samples, or ``dict(value=..., schedulers=[...])``, see
                 :class:`~slf_mmdet.balancers.state.ScheduledValue`.
             sampler: ``'gumbel'``, or ``'softmax'`` for p itself (K and tau have no effect).
@@ -34,18 +34,19 @@ class SampledWeights(nn.Module):
         """
         owner, choices = type(self).__name__, ['gumbel', 'softmax']
         require(sampler in choices, owner, 'sampler', f'one of {choices}', sampler)
+        start = num_samples.get('value') if isinstance(num_samples, dict) else num_samples
         require(
-            isinstance(num_samples, int) and not isinstance(num_samples, bool) and num_samples >= 1,
+            isinstance(start, int) and not isinstance(start, bool) and start >= 1,
             owner,
             "num_samples (the paper's K)",
             'an integer >= 1',
-            num_samples,
+            start,
             'K=1 picks one, a larger K mixes several.',
         )
         self.tau = ScheduledValue(tau)
         hint = 'Towards 0 the relaxed samples become one-hot, large values make them uniform.'
         require(self.tau.start > 0, owner, 'tau', '> 0', self.tau.start, hint)
-        self.num_samples = num_samples
+        self.num_samples = ScheduledValue(num_samples)
         self.sampler = sampler
         self.hard = hard
         self.counter = StepCounter()
@@ -53,10 +54,11 @@ class SampledWeights(nn.Module):
 
     def _sample(self, log_p: Tensor) -> Tensor:
         """Draws weights ``(N, n)`` that sum to 1 from log-probabilities ``(N, n)``."""
-        if self.sampler == 'softmax':
-            return log_p.exp()
         step = self.counter.value
         if self.training:
             self.counter.advance()
+        if self.sampler == 'softmax':
+            return log_p.exp()
+        num_samples = max(1, round(self.num_samples.at(step)))
         generator = self.generator.at(step, log_p.device)
-        return multiple_gumbel_softmax(log_p, self.num_samples, self.tau.at(step), self.hard, generator)
+        return multiple_gumbel_softmax(log_p, num_samples, self.tau.at(step), self.hard, generator)

@@ -165,7 +165,7 @@ class YOLOV1Head(BaseDenseHead):
             bbox_xyxy_to_cxcywh(boxes), labels, image.to(output.device, non_blocking=True), len(counts), self.grid_size
         )
         parts = yolov1_parts(output, targets, self.boxes_per_cell, self.rescore)
-        return self.loss_balancer(parts, context=output.flatten(1))
+        return self.loss_balancer(parts, context=output.flatten(1), shared=self.layers[-1].weight)
 
     def predict_by_feat(
         self,

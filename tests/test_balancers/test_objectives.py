@@ -1,0 +1,225 @@
+"""What the decision network minimises: formulas against literal loops, and toy problems whose answer is known."""
+
+import math
+
+import pytest
+import torch
+from registry import BASE_WEIGHTS, PARTS, build, objective, random_context, random_parts
+
+from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
+from slf_mmdet.balancers.part_gradients import part_gradients
+
+BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
+
+
+def batches(steps, num_images=3):
+    return [torch.stack(list(random_parts(num_images, seed=step).values()), dim=1) for step in range(steps)]
+
+
+def test_joint_is_the_loss_without_its_unit():
+    (losses,) = batches(1)
+    costs = build_objective('joint', 4).costs(losses, BASE, None)
+    base_loss = sum(BASE[i] * losses[k, i] for i in range(4) for k in range(3)) / 3
+    torch.testing.assert_close(costs, losses / base_loss)
+    assert (BASE * costs).sum(-1).mean().item() == pytest.approx(1)
+
+
+@pytest.mark.parametrize('name', ['normalized', 'improvement'])
+def test_running_means_follow_their_formula(name):
+    made = build_objective(dict(type=name, momentum=0.7), 4)
+    mean = None
+    for losses in batches(5):
+        costs = made.costs(losses, BASE, None)
+        now = losses.mean(0)
+        mean = now if mean is None else 0.7 * mean + 0.3 * now
+        expected = losses / mean / 7.5 if name == 'normalized' else (mean / losses).log() / 7.5
+        torch.testing.assert_close(costs, expected)
+
+
+class Linear:
+    """Parts that are linear in a shared vector: part i of batch t has the gradient g[t][i]."""
+
+    def __init__(self, steps, parts=4, dim=6):
+        generator = torch.Generator().manual_seed(0)
+        self.shared = torch.zeros(dim, requires_grad=True)
+        self.gradients = torch.randn(steps, parts, dim, generator=generator)
+
+    def losses(self, step):
+        return self.gradients[step] @ self.shared + 1.0
+
+
+def test_heldout_compares_each_part_with_the_batches_before():
+    problem, made = Linear(5), build_objective(dict(type='heldout', momentum=0.6), 4)
+    reference, smooth = [0.0] * 6, [0.0] * 4
+    for step in range(5):
+        costs = made.costs(problem.losses(step), BASE, problem.shared)
+        g = problem.gradients[step].tolist()
+        helps = [sum(a * b for a, b in zip(g[i], reference)) for i in range(4)]
+        smooth = [0.6 * old + 0.4 * new for old, new in zip(smooth, helps)]
+        scale = sum(float(BASE[i]) * abs(smooth[i]) for i in range(4))
+        expected = [-help_ / scale if scale else 0.0 for help_ in smooth]
+        assert costs.tolist() == pytest.approx(expected, abs=1e-5)
+        batch = [sum(float(BASE[i]) * g[i][d] for i in range(4)) for d in range(6)]
+        reference = [0.6 * old + 0.4 * new for old, new in zip(reference, batch)]
+
+
+def test_heldout_keeps_its_costs_between_comparisons():
+    problem, made = Linear(7), build_objective(dict(type='heldout', interval=3), 4)
+    costs = [tuple(made.costs(problem.losses(step), BASE, problem.shared).tolist()) for step in range(7)]
+    assert costs[0] == costs[1] == costs[2] == (0.0,) * 4  # nothing to compare with
+    assert costs[3] == costs[4] == costs[5] != costs[0]
+    assert costs[6] != costs[5]
+
+
+def test_heldout_goes_on_after_a_resume():
+    problem = Linear(6)
+    first = build_objective(dict(type='heldout', interval=2), 4)
+    for step in range(3):
+        first.costs(problem.losses(step), BASE, problem.shared)
+    second = build_objective(dict(type='heldout', interval=2), 4)
+    second.load_state_dict(first.state_dict())
+    for step in range(3, 6):
+        expected = first.costs(problem.losses(step), BASE, problem.shared)
+        assert torch.equal(second.costs(problem.losses(step), BASE, problem.shared), expected)
+
+
+def test_heldout_learns_nothing_from_a_batch_that_is_not_finite():
+    problem, made = Linear(4), build_objective('heldout', 4)
+    for step in range(3):
+        losses = problem.losses(step)
+        before = made.helps.clone()
+        costs = made.costs(losses * (float('nan') if step == 1 else 1.0), BASE, problem.shared)
+        assert costs.isfinite().all() and made.reference.isfinite().all()
+        assert step != 1 or torch.equal(made.helps, before)
+
+
+def test_part_gradients():
+    a, b = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)
+    losses = torch.stack([torch.stack([a.sum(), (a * b[:2]).sum()]), torch.stack([3 * a.sum(), b.sum()])])
+    # means over two images: (1 + 3) / 2 for a; (b + 0) / 2, (a + 1) / 2 and 1 / 2 for the last element of b
+    expected = [[2.0, 2.0, 0.0, 0.0, 0.0], [0.5, 0.5, 1.0, 1.0, 0.5]]
+    assert part_gradients(losses, [a, b]).tolist() == expected
+    losses.sum().backward()  # the graph is still there
+    with pytest.raises(ValueError, match='neither `shared` nor the context carries a graph'):
+        part_gradients(losses, torch.ones(2))
+
+
+class Toy:
+    """Fits theta to a target from noisy batches; beside the useful part there is another one."""
+
+    def __init__(self, other):
+        self.generator = torch.Generator().manual_seed(1)
+        self.theta = torch.zeros(8, requires_grad=True)
+        self.target = torch.ones(8)
+        self.other = other
+
+    def noise(self):
+        return torch.randn(8, generator=self.generator)
+
+    def parts(self):
+        useful = (self.theta - self.target - 0.3 * self.noise()).square().mean()
+        others = dict(
+            noise=0.5 * self.noise() @ self.theta + 0.01,
+            duplicate=(self.theta - self.target - 0.3 * self.noise()).square().mean(),
+            harmful=0.1 * (self.theta + 3 * self.target).square().mean(),
+        )
+        return dict(useful=useful, other=others[self.other])
+
+
+def weights_after(toy, steps=150, **kwargs):
+    """Weight of the useful part, of two in all, after training on the toy problem."""
+    settings = dict(sampler='softmax', granularity='batch', seed=0)
+    balancer = build(
+        'SLFBalancer', parts=['useful', 'other'], base_weights=None, context_dim=6, **{**settings, **kwargs}
+    )
+    optimizer = torch.optim.SGD(balancer.parameters(), lr=0.05)
+    seen = []
+    for _ in range(steps):
+        out = balancer(toy.parts(), random_context(1), shared=toy.theta)
+        optimizer.zero_grad()
+        toy.theta.grad = None
+        objective(out).backward()
+        optimizer.step()
+        with torch.no_grad():
+            toy.theta -= 0.01 * toy.theta.grad
+        seen.append(out['balance/useful'].item())
+    return sum(seen[-50:]) / 50
+
+
+def test_heldout_takes_weight_from_pure_noise_to_which_joint_gives_it():
+    assert weights_after(Toy('noise'), objective='heldout', kl_weight=0.3) > 1.5
+    assert weights_after(Toy('noise'), objective='joint', kl_weight=0) < 0.5  # noise is 0 on average: the smaller part
+
+
+def test_heldout_takes_weight_from_a_harmful_part_to_which_joint_gives_it():
+    assert weights_after(Toy('harmful'), objective='heldout', kl_weight=0.3) > 1.5
+    # The harmful part is the smaller one in the end: 0.1 * 16 = 1.6 at the start against 1.09, and it falls
+    assert weights_after(Toy('harmful'), objective='joint', kl_weight=0, steps=400) < 0.5
+
+
+def test_heldout_treats_duplicates_alike():
+    assert weights_after(Toy('duplicate'), objective='heldout', kl_weight=0.3) == pytest.approx(1.0, abs=0.1)
+
+
+def test_improvement_favours_the_part_that_falls_behind():
+    balancer = build('SLFBalancer', sampler='softmax', objective=dict(type='improvement', momentum=0.9), kl_weight=0.1)
+    optimizer = torch.optim.SGD(balancer.parameters(), lr=0.05)
+    for step in range(100):
+        parts = {name: torch.tensor(1.0 if name == 'cls' else math.exp(-0.05 * step)) for name in PARTS}
+        optimizer.zero_grad()
+        out = balancer(parts, random_context())
+        objective(out).backward()
+        optimizer.step()
+    shares = torch.stack([out[f'balance/{name}'] for name in PARTS]) / BASE
+    assert shares[1] > 1.5 and (shares[[0, 2, 3]] < 1).all()
+
+
+def test_warmup_keeps_the_base_weights_while_the_decision_network_learns():
+    for kwargs in (dict(), dict(kl_weight=0)):
+        balancer = build('SLFBalancer', warmup=3, num_samples=2, initial='uniform', **kwargs)
+        for step in range(5):
+            out = balancer(random_parts(), random_context())
+            objective(out).backward()
+            weights = torch.stack([out[f'balance/{name}'] for name in PARTS])
+            assert torch.equal(weights, BASE) == (step < 3)
+    balancer = build('SLFBalancer', warmup=3, initial='uniform')
+    objective(balancer(random_parts(), random_context())).backward()
+    assert balancer.decision_network.output.bias.grad.abs().sum() > 0
+
+
+def test_number_of_samples_follows_a_schedule():
+    schedule = dict(value=5, schedulers=[dict(type='LinearParamScheduler', start_factor=1.0, end_factor=0.2, end=5)])
+    balancer = build('SLFBalancer', num_samples=schedule)
+    samples = []
+    for _ in range(6):
+        weights = balancer.weigh(torch.ones(64, 4), random_context(64)).weights / 7.5
+        # multiples of 1 / K
+        samples.append(next(k for k in range(1, 9) if torch.allclose(weights * k, (weights * k).round(), atol=1e-4)))
+    assert samples == [5, 4, 3, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ('cfg', 'message'),
+    [
+        ('joined', r"objective must be one of \['joint', 'normalized', 'improvement', 'heldout'\], found 'joined'"),
+        (dict(momentum=0.5), 'found None'),
+        (dict(type='joint', momentum=0.5), r"'joint' has no setting \['momentum'\]; it has \[\]"),
+        (dict(type='heldout', momentum=1.0), r'momentum must be in \[0, 1\), found 1.0'),
+        (dict(type='heldout', interval=0), 'interval must be an integer >= 1, found 0'),
+    ],
+)
+def test_wrong_objectives(cfg, message):
+    with pytest.raises(ValueError, match=message):
+        build('SLFBalancer', objective=cfg)
+
+
+def test_wrong_warmup():
+    with pytest.raises(ValueError, match='warmup must be an integer >= 0, found -1'):
+        build('SLFBalancer', warmup=-1)
+
+
+def test_heldout_needs_something_shared():
+    assert build('SLFBalancer', objective='heldout').needs_shared and not build('SLFBalancer').needs_shared
+    assert isinstance(build('SLFBalancer', objective='heldout').objective, HeldOutObjective)
+    with pytest.raises(ValueError, match='neither `shared` nor the context'):
+        build('SLFBalancer', objective='heldout')(random_parts(), random_context())
