@@ -39,7 +39,7 @@ def test_what_is_no_column(text):
 
 
 def test_unknown_balancer_lists_those_that_there_are():
-    with pytest.raises(ValueError, match=r"there is no balancer 'sfl'; there are \['config',.*'slf', 'static'"):
+    with pytest.raises(ValueError, match=r"there is no balancer 'sfl'; there are \['config', .*'slf', .*'static'"):
         parse_column('sfl')
 
 
@@ -60,12 +60,6 @@ def test_balancer_is_replaced_and_what_the_loss_is_stays():
     assert changed.model.bbox_head.loss_balancer == dict(type='RLWBalancer', seed=1, base_weights=dict(coord=2.0))
     assert cfg.model.bbox_head.loss_balancer.type == 'SLFBalancer'  # the config itself is not touched
     assert set_balancer(cfg, parse_column('config')).model == cfg.model
-
-
-def test_model_without_a_balancer():
-    cfg = Config(dict(model=dict(type='mmdet.ResNet', depth=18)))
-    with pytest.raises(ValueError, match='no module of the model takes a loss_balancer'):
-        set_balancer(cfg, parse_column('static'))
 
 
 def test_base_weights_are_those_of_the_built_model():
