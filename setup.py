@@ -55,7 +55,17 @@ setup(
         'lite': ['mmcv-lite>=2.0.0,<2.2.0'],
         'full': ['mmcv>=2.0.0,<2.2.0'],
         'demo': ['scikit-learn'],
-        'dev': ['scikit-learn', 'pytest', 'pytest-cov', 'hypothesis', 'tensorboard', 'ruff', 'mypy', 'build'],
+        'dev': [
+            'scikit-learn',
+            'pytest',
+            'pytest-cov',
+            'hypothesis',
+            'tensorboard',
+            "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
+            'ruff',
+            'mypy',
+            'build',
+        ],
     },
     classifiers=[
         'Development Status :: 4 - Beta',

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .base import LossBalancer, Weighing
 from .buffer_adam import BufferAdam
+from .part_gradients import part_gradients
 from .safe_math import ratio
 
 
@@ -24,9 +25,10 @@ class GradNormBalancer(LossBalancer):
               \bar G = \frac 1 W \sum_j \lambda_j G_j
 
     with the target :math:`\bar G\, r_i^\alpha` taken as a constant. After each step of an Adam of its own they are
-    scaled so that the weights sum to :math:`W = \sum_i \lambda_i` again. They start at 1, the base weights;
-    where all norms are equal, part i has :math:`\lambda_i` times the gradient of a part of base weight 1.
-    :math:`\ell_i(0)` is the first loss that is > 0.
+    scaled so that the weights sum to :math:`W = \sum_i \lambda_i` again. They start at 1, the base weights
+    :math:`\lambda`; where all :math:`G_i` are equal, part i has :math:`\lambda_i` times the gradient of a part of base
+    weight 1. :math:`\ell_i(0)` is the first loss that is > 0. Unlike the paper it descends on :math:`\log v_i`: the
+    weights cannot become negative, and a step changes small ones as much, in percent, as large ones.
 
     The gradients are taken at ``shared`` of :meth:`~LossBalancer.forward`: the weight of the last shared layer, as in
     the paper, or feature maps. Without it they are taken at the context, the detector's own output, which costs least.
@@ -34,7 +36,7 @@ class GradNormBalancer(LossBalancer):
 
     Args:
         alpha: how much more parts that lag behind get, >= 0; 0 makes all gradients equal.
-        lr: learning rate >= 0 of the weights.
+        lr: learning rate >= 0 of the :math:`\log v_i`.
         kwargs: see :class:`LossBalancer`.
 
     Raises:
@@ -49,9 +51,9 @@ class GradNormBalancer(LossBalancer):
             raise ValueError(f'GradNormBalancer: alpha must be a finite number >= 0, found {alpha!r}.')
         self.alpha = float(alpha)
         size = len(self.parts)
-        self.register_buffer('multipliers', torch.ones(size))
+        self.register_buffer('log_multipliers', torch.zeros(size))
         self.register_buffer('first', torch.zeros(size))
-        self.multipliers: Tensor
+        self.log_multipliers: Tensor
         self.first: Tensor
         self.adam = BufferAdam(size, lr)
 
@@ -61,26 +63,11 @@ class GradNormBalancer(LossBalancer):
         context: Optional[Tensor],
         shared: Union[Tensor, Sequence[Tensor], None] = None,
     ) -> Weighing:
-        weights = self.base_weights * self.multipliers
+        weights = self.base_weights * self.log_multipliers.exp()
         if self.training and torch.is_grad_enabled():
-            self._learn(losses, self._norms(losses, context if shared is None else shared))
+            norms = part_gradients(losses, context if shared is None else shared).norm(dim=1)
+            self._learn(losses, norms.to(self.base_weights))
         return Weighing(weights)
-
-    def _norms(self, losses: Tensor, shared: Union[Tensor, Sequence[Tensor], None]) -> Tensor:
-        """Norm of each part's gradient, ``(n,)``."""
-        places = [shared] if isinstance(shared, Tensor) else list(shared or [])
-        places = [place for place in places if place.requires_grad]
-        if not places or not losses.requires_grad:
-            raise ValueError(
-                'GradNormBalancer: neither `shared` nor the context carries a graph. Give the weight of the last layer '
-                'that all parts share, or its feature maps, without detaching them.'
-            )
-        norms = []
-        for part in losses if losses.dim() == 1 else losses.mean(0):
-            gradients = torch.autograd.grad(part, places, retain_graph=True, allow_unused=True)
-            squares = [gradient.float().square().sum() for gradient in gradients if gradient is not None]
-            norms.append(torch.stack(squares).sum().sqrt() if squares else losses.new_zeros(()))
-        return torch.stack(norms).to(self.base_weights)
 
     def _learn(self, losses: Tensor, norms: Tensor) -> None:
         values = losses.detach().to(norms)
@@ -91,9 +78,9 @@ class GradNormBalancer(LossBalancer):
         first = torch.where(self.first > 0, self.first, values)
         progress = ratio(values, first)
         progress = progress / (share * progress).sum().clamp_min(tiny)
-        scaled = self.multipliers * norms
+        scaled = self.log_multipliers.exp() * norms
         target = (share * scaled).sum() * progress**self.alpha
-        self.adam.descend(self.multipliers, self.base_weights * (scaled - target).sign() * norms)
-        self.multipliers.clamp_(min=0)
-        self.multipliers.div_((share * self.multipliers).sum().clamp_min(tiny))
+        self.adam.descend(self.log_multipliers, self.base_weights * (scaled - target).sign() * scaled)
+        self.log_multipliers -= (share * self.log_multipliers.exp()).sum().log()
+        self.log_multipliers.masked_fill_(share == 0, 0)  # nothing holds those of parts that do not count
         self.remember(values, first=first)

@@ -73,3 +73,17 @@ def weights_of(out, parts=PARTS):
 def objective(out):
     """What mmengine's ``parse_losses`` would minimise."""
     return sum(value for key, value in out.items() if 'loss' in key)
+
+
+def observe(balancer, steps):
+    """Runs a balancer on random inputs.
+
+    Returns:
+        per step the mean losses and the weights, as lists of n floats in the order of ``PARTS``.
+    """
+    losses, weights = [], []
+    for step in range(steps):
+        parts, context = random_inputs(seed=step)
+        weights.append(weights_of(balancer(parts, context)).tolist())
+        losses.append([parts[name].mean().item() for name in PARTS])
+    return losses, weights

@@ -1,0 +1,104 @@
+"""GradNorm against a literal loop with torch's own Adam, and on a real shared layer."""
+
+import pytest
+import torch
+from registry import BASE, PARTS, build, constant_inputs, objective, random_inputs, weights_of
+from torch import nn
+
+
+def literal_step(log_multipliers, optimizer, losses, first, gradients, alpha):
+    """One step of the paper's Algorithm 1, on logarithms: part i counts as ``BASE[i]`` parts."""
+    total = BASE.sum()
+    norms = torch.stack([gradient.square().sum().sqrt() for gradient in gradients])
+    scaled = log_multipliers.exp() * norms
+    progress = losses / first
+    relative = progress / ((BASE * progress).sum() / total)
+    target = ((BASE * scaled).sum() / total * relative**alpha).detach()
+    optimizer.zero_grad()
+    (BASE * (scaled - target).abs()).sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        log_multipliers += (total / (BASE * log_multipliers.exp()).sum()).log()
+
+
+@pytest.mark.parametrize('alpha', [0.0, 1.5])
+def test_equals_the_literal_formula(alpha):
+    balancer = build('GradNormBalancer', alpha=alpha)
+    log_multipliers = torch.zeros(4, requires_grad=True)
+    optimizer = torch.optim.Adam([log_multipliers], lr=0.025)
+    first = None
+    for step in range(8):
+        parts, context = random_inputs(seed=step)
+        losses = torch.stack([parts[name].mean() for name in PARTS])
+        first = losses.detach() if first is None else first
+        gradients = [torch.autograd.grad(loss, context, retain_graph=True)[0] for loss in losses]
+        out = balancer(parts, context)
+        torch.testing.assert_close(weights_of(out), (BASE * log_multipliers.exp()).detach())
+        literal_step(log_multipliers, optimizer, losses.detach(), first, gradients, alpha)
+    assert log_multipliers.abs().max() > 0.05
+
+
+class TwoTasks(nn.Module):
+    """A shared layer and two parts, the second with gradients a hundred times as large."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.shared = nn.Linear(3, 5)
+        self.heads = nn.ModuleList([nn.Linear(5, 1), nn.Linear(5, 1)])
+
+    def forward(self, x):
+        features = self.shared(x).tanh()
+        one, two = (head(features).squeeze(1).square() for head in self.heads)
+        return dict(coord=one, cls=100 * two), features
+
+
+@pytest.mark.parametrize('place', ['weight', 'features', 'several'])
+def test_brings_the_gradients_of_a_shared_layer_together(place):
+    model, x = TwoTasks(), torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    balancer = build('GradNormBalancer', parts=['coord', 'cls'], base_weights=None, alpha=0.0)
+    for _ in range(400):
+        parts, features = model(x)
+        shared = dict(weight=model.shared.weight, features=features, several=(model.shared.weight, model.shared.bias))[
+            place
+        ]
+        out = balancer(parts, shared=shared)
+    norms = [
+        torch.cat([g.flatten() for g in torch.autograd.grad(out[f'loss_{name}'], shared, retain_graph=True)]).norm()
+        for name in ('coord', 'cls')
+    ]
+    assert norms[0] / norms[1] == pytest.approx(1, abs=0.05)
+
+
+def test_the_graph_is_left_for_the_backward_pass_and_parameters_without_gradients():
+    model = TwoTasks()
+    balancer = build('GradNormBalancer', parts=['coord', 'cls'], base_weights=None)
+    parts, _ = model(torch.ones(2, 3))
+    out = balancer(parts, shared=model.shared.weight)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    objective(out).backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_a_part_that_lags_behind_gains():
+    balancer = build('GradNormBalancer')
+    for step in range(10):
+        out = balancer(*constant_inputs([0.9**step, 1.0, 0.9**step, 0.9**step]))
+    assert out['balance/cls'] > 1.2 and out['balance/obj'] < 1
+
+
+def test_nothing_to_differentiate():
+    parts, context = random_inputs()
+    with pytest.raises(ValueError, match='neither `shared` nor the context carries a graph'):
+        build('GradNormBalancer')(parts, context.detach())
+    with pytest.raises(ValueError, match='neither'):
+        build('GradNormBalancer')(parts)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [(dict(alpha=-1), 'alpha must be a finite number >= 0, found -1'), (dict(lr=-0.1), 'lr must be.*found -0.1')],
+)
+def test_wrong_settings(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        build('GradNormBalancer', **wrong)

@@ -1,0 +1,61 @@
+"""Smooth Tchebycheff scalarization, differentiated by autograd."""
+
+import pytest
+import torch
+from registry import BASE, PARTS, build, constant_inputs, objective, observe, random_inputs, weights_of
+
+
+@pytest.mark.parametrize('mu', [0.1, 1.0, 5.0])
+def test_gradient_is_that_of_the_soft_maximum(mu):
+    balancer = build('STCHBalancer', mu=mu, warmup=4)
+    history, weights = observe(balancer, 4)
+    assert weights == [BASE.tolist()] * 4
+    nadir = torch.tensor(history).mean(0)
+    for seed in range(10, 13):
+        parts, context = random_inputs(seed=seed)
+        losses = torch.stack([parts[name].mean() for name in PARTS])
+        soft_maximum = mu * (BASE * ((losses / nadir).log() / mu).exp()).sum().log()
+        ours, expected = (
+            torch.autograd.grad(loss, context, retain_graph=True)[0]
+            for loss in (objective(balancer(parts, context)), soft_maximum)
+        )
+        torch.testing.assert_close(ours, (BASE * losses).sum().detach() * expected, rtol=1e-4, atol=1e-6)
+
+
+def test_total_is_that_of_the_base_weights():
+    balancer = build('STCHBalancer', warmup=1)
+    for seed in range(4):
+        parts, context = random_inputs(seed=seed)
+        expected = sum(base * parts[name].mean() for name, base in zip(PARTS, BASE))
+        torch.testing.assert_close(objective(balancer(parts, context)), expected)
+
+
+def test_large_mu_is_the_log_transform_and_small_mu_the_maximum():
+    def shares(name, **kwargs):
+        balancer = build(name, **kwargs)
+        balancer(*constant_inputs([1.0, 2.0, 3.0, 4.0]))
+        out = balancer(*constant_inputs([0.5, 1.0, 2.7, 2.0]))  # the third fell least
+        return torch.stack([out[f'loss_{part}'] for part in PARTS]) / objective(out)
+
+    torch.testing.assert_close(shares('STCHBalancer', warmup=1, mu=1e5), shares('LogBalancer'), rtol=1e-4, atol=0)
+    torch.testing.assert_close(shares('STCHBalancer', warmup=1, mu=1e-2), torch.tensor([0.0, 0.0, 1.0, 0.0]))
+
+
+def test_zero_parts_do_not_count():
+    balancer = build('STCHBalancer', warmup=1, mu=0.01)
+    balancer(*constant_inputs([1.0, 0.0, 1.0, 1.0]))
+    out = balancer(*constant_inputs([0.3, 0.0, 0.3, 0.3]))
+    torch.testing.assert_close(weights_of(out), BASE)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(mu=0), 'mu must be > 0, found 0'),
+        (dict(warmup=0), 'warmup must be an integer >= 1 .*found 0'),
+        (dict(warmup=1.5), 'warmup.*found 1.5'),
+    ],
+)
+def test_wrong_settings(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        build('STCHBalancer', **wrong)
