@@ -18,6 +18,7 @@ def data(digits):
 
 
 def train(model, data, steps):
+    torch.manual_seed(0)  # dropout, and samples of proposals
     wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=2e-3), clip_grad=dict(max_norm=10))
     return [model.train_step(copy.deepcopy(data), wrapper) for _ in range(steps)]
 
