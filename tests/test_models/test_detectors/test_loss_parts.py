@@ -71,7 +71,7 @@ def test_a_loss_that_is_absent_for_a_step_counts_as_zero():
     [
         (
             dict(cls='loss_cls', iou='loss_iou'),
-            r"no loss matches \{'iou': \['loss_iou'\]\}.*'loss_rpn_cls'.*'loss_bbox'",
+            r"matches \{'iou': \['loss_iou'\]\}.*'loss_rpn_cls'.*'loss_bbox'",
         ),
         (dict(rpn='loss_rpn_*'), r"no loss matches.*'loss_rpn_\.\*' for all keys that begin"),
         (dict(acc='acc'), 'no loss matches'),

@@ -43,16 +43,14 @@ def test_width_of_a_submodule(context, dim):
 
 
 def test_an_unknown_submodule():
-    with pytest.raises(RuntimeError, match="RetinaNet has no submodule 'bakbone'; at the top it has .*'backbone'"):
+    with pytest.raises(AttributeError, match="RetinaNet has no submodule 'bakbone'; at the top it has .*'backbone'"):
         probe_detector(tiny_model('retinanet').detector, 'bakbone')
 
 
 def test_a_detector_that_takes_no_such_images():
     cfg = tiny_model('retinanet').detector
     cfg.backbone.in_channels = 5
-    with pytest.raises(
-        RuntimeError, match='RetinaNet has no loss of random images.*expected input.*to have 5 channels'
-    ):
+    with pytest.raises(RuntimeError, match='RetinaNet has no loss of random images.*to have 5 channels'):
         probe_detector(ConfigDict(cfg))
 
 
