@@ -1,6 +1,6 @@
 """What makes today's torch, numpy, setuptools and mmcv-lite work with mmdet 3.3: one file per trap."""
 
-from . import mmcv_ops, pkg_resources, safe_globals
+from . import mmcv_ops, pkg_resources, safe_globals, ssd_head
 
 
 def apply() -> None:
@@ -8,3 +8,4 @@ def apply() -> None:
     mmcv_ops.apply()
     pkg_resources.apply()
     safe_globals.apply()
+    ssd_head.apply()

@@ -9,9 +9,12 @@ from helpers import CONFIGS, ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-FAMILIES = ('yolov1', 'slf')
+YOLOV1_FAMILIES = ('yolov1', 'slf')
+FAMILIES = (*YOLOV1_FAMILIES, 'balanced')
 PATHS = sorted(path for family in FAMILIES for path in (CONFIGS / family).glob('*.py'))
 NAMES = [path.stem for path in PATHS]
+YOLOV1_PATHS = [path for path in PATHS if path.parent.name in YOLOV1_FAMILIES]
+BALANCED_PATHS = [path for path in PATHS if path.parent.name == 'balanced']
 
 
 def test_every_config_folder_is_covered_here():
@@ -19,7 +22,7 @@ def test_every_config_folder_is_covered_here():
     assert folders == set(FAMILIES)
 
 
-@pytest.mark.parametrize('path', PATHS, ids=NAMES)
+@pytest.mark.parametrize('path', YOLOV1_PATHS, ids=lambda path: path.stem)
 def test_parses_and_builds(path):
     cfg = Config.fromfile(path)
     with torch.device('meta'):  # no memory or time for YOLO's 200 million parameters
@@ -30,7 +33,7 @@ def test_parses_and_builds(path):
     assert {'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper', 'auto_scale_lr'} <= set(cfg)
 
 
-@pytest.mark.parametrize('path', PATHS, ids=NAMES)
+@pytest.mark.parametrize('path', YOLOV1_PATHS, ids=lambda path: path.stem)
 def test_batch_and_epochs_are_as_the_name_says(path):
     gpus, batch, epochs = map(int, re.search(r'_(\d)xb(\d+)-(\d+)e_', path.stem).groups())
     cfg = Config.fromfile(path)
@@ -49,6 +52,23 @@ def test_an_slf_config_differs_from_its_base_in_the_balancer_alone(path):
     base['model']['bbox_head'].pop('loss_balancer')
     assert ours == base
     assert len(path.read_text(encoding='utf-8').splitlines()) <= 10
+
+
+@pytest.mark.parametrize('path', BALANCED_PATHS, ids=lambda path: path.stem)
+def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
+    cfg = Config.fromfile(path)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert type(model.loss_balancer).__name__ == 'SLFBalancer'
+    text = path.read_text(encoding='utf-8')
+    assert len(text.splitlines()) <= 16
+    base = re.search(r"^_base_ = '(mmdet::.+)'$", text, re.MULTILINE).group(1)
+    assert path.name == f'slf_{base.rsplit("/", 1)[-1]}'
+    theirs, ours = Config.fromstring(f'_base_ = {base!r}', '.py').to_dict(), cfg.to_dict()
+    assert ours.pop('model')['detector'] == theirs.pop('model')
+    assert ours.pop('custom_imports')['imports'] == ['slf_mmdet']
+    assert re.fullmatch(ours['log_processor'].pop('mean_pattern'), 'train/balance/cls')
+    assert ours == theirs
 
 
 def test_the_index_lists_every_config():

@@ -1,5 +1,6 @@
 """Balances the loss of any detector, without a change to its code."""
 
+import copy
 from typing import Any, Dict, Mapping, Optional, Tuple, Union
 
 import torch
@@ -53,7 +54,7 @@ class BalancedDetector(BaseDetector):
         context: str = PARTS,
         init_cfg: OptMultiConfig = None,
     ) -> None:
-        inner = MODELS.build(detector)
+        inner = MODELS.build(copy.deepcopy(detector))  # mmdet changes configs that it builds
         super().__init__(data_preprocessor=inner.data_preprocessor, init_cfg=init_cfg)
         own = [name for name, module in inner.named_modules() if isinstance(module, LossBalancer)]
         if own:

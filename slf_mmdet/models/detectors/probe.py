@@ -50,15 +50,15 @@ def probe_detector(cfg: dict, context: Optional[str] = None) -> Probe:
         for parameter in detector.parameters():  # some are uninitialised memory until init_weights
             nn.init.normal_(parameter, std=0.01)
         error: Optional[Exception] = None
-        for size, with_masks in itertools.product(SIZES, (True, False)):
-            inputs, samples = _batch(size, with_masks)
-            try:
-                with record_output(detector, context) as outputs:
+        with record_output(detector, context) as outputs:
+            for size, with_masks in itertools.product(SIZES, (True, False)):
+                inputs, samples = _batch(size, with_masks)
+                try:
                     losses = detector(inputs, samples, mode='loss')
-                keys = tuple(key for key in losses if 'loss' in key)
-                return Probe(keys, pooled(outputs[-1]).shape[1] if outputs else None)
-            except Exception as latest:  # a detector may fail in any way on images that it was not made for
-                error = latest
+                    keys = tuple(key for key in losses if 'loss' in key)
+                    return Probe(keys, pooled(outputs[-1]).shape[1] if outputs else None)
+                except Exception as latest:
+                    error = latest
     raise RuntimeError(f'{cfg.get("type")} has no loss of random images of {SIZES} px: {error}') from error
 
 

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.optim import OptimWrapper
 from tiny_detectors import FILES, batch, build, tiny_model
 
-STEPS = 24
+STEPS = 16
 pytestmark = pytest.mark.parametrize('name', FILES)
 
 
@@ -18,6 +18,7 @@ def data(digits):
 
 
 def train(model, data, steps):
+    torch.manual_seed(0)  # dropout, and samples of proposals
     wrapper = OptimWrapper(torch.optim.AdamW(model.parameters(), lr=2e-3), clip_grad=dict(max_norm=10))
     return [model.train_step(copy.deepcopy(data), wrapper) for _ in range(steps)]
 
@@ -37,7 +38,7 @@ def test_trains(name, data):
     logs = train(model.train(), data, STEPS)
     assert all(torch.isfinite(torch.as_tensor(value)).all() for log in logs for value in log.values())
     losses = [float(log['loss']) for log in logs]
-    assert sum(losses[-6:]) < 0.9 * sum(losses[:6])
+    assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
     after = model.loss_balancer.state_dict()
     assert not torch.equal(after['decision_network.output.bias'], before['decision_network.output.bias'])
     weights = torch.tensor([[log[f'balance/{part}'] for part in model.loss_balancer.parts] for log in logs])

@@ -70,7 +70,7 @@ def _retinanet(detector):
 
 def _fcos(detector):
     _retinanet(detector)
-    detector.bbox_head.norm_cfg.num_groups = 4
+    detector.bbox_head.norm_cfg = dict(type='GN', num_groups=4, requires_grad=True)
 
 
 def _ssd(detector):
@@ -88,7 +88,8 @@ def _ssd(detector):
         type='SSDAnchorGenerator',
         scale_major=False,
         input_size=SIZE,
-        basesize_ratio_range=(0.15, 0.9),
+        min_sizes=[16, 32, 64],
+        max_sizes=[32, 64, 96],
         strides=[16, 32, 64],
         ratios=[[2], [2, 3], [2]],
     )
@@ -130,6 +131,7 @@ def _detr(detector):
     detector.neck.update(in_channels=[64], out_channels=32)
     detector.positional_encoding.num_feats = 16
     detector.num_queries = 20
+    detector.test_cfg.max_per_img = 20
     detector.bbox_head.update(num_classes=CLASSES, embed_dims=32)
     for transformer, layers in ((detector.encoder, 1), (detector.decoder, 2)):
         transformer.num_layers = layers
