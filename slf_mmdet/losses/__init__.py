@@ -1,5 +1,52 @@
-"""Losses: pure functions over tensors."""
+"""Losses: pure functions over tensors, and the registered modules over them."""
 
+from .adaptive_robust import AdaptiveRobustLoss, general_robust, robust_nll
+from .bi_tempered import BiTemperedLoss, bi_tempered, binary_bi_tempered
+from .candidates import (
+    CategoricalHingeLoss,
+    ClassMAELoss,
+    ClassMSELoss,
+    CosineProximityLoss,
+    ProbabilityCrossEntropyLoss,
+    categorical_hinge,
+    cosine_proximity,
+    mean_absolute_error,
+    mean_squared_error,
+    probability_cross_entropy,
+)
+from .iou_balanced import IoUBalancedClsLoss, IoUBalancedSmoothL1Loss, iou_balanced_cls, iou_balanced_smooth_l1
+from .large_margin_softmax import LargeMarginLinear, large_margin_logits
+from .smooth_zero_one import SmoothZeroOneLoss, smooth_zero_one
+from .stochastic import StochasticLoss
 from .yolov1 import YOLOV1Targets, yolov1_parts, yolov1_targets
 
-__all__ = ['YOLOV1Targets', 'yolov1_parts', 'yolov1_targets']
+__all__ = [
+    'AdaptiveRobustLoss',
+    'BiTemperedLoss',
+    'CategoricalHingeLoss',
+    'ClassMAELoss',
+    'ClassMSELoss',
+    'CosineProximityLoss',
+    'IoUBalancedClsLoss',
+    'IoUBalancedSmoothL1Loss',
+    'LargeMarginLinear',
+    'ProbabilityCrossEntropyLoss',
+    'SmoothZeroOneLoss',
+    'StochasticLoss',
+    'YOLOV1Targets',
+    'bi_tempered',
+    'binary_bi_tempered',
+    'categorical_hinge',
+    'cosine_proximity',
+    'general_robust',
+    'iou_balanced_cls',
+    'iou_balanced_smooth_l1',
+    'large_margin_logits',
+    'mean_absolute_error',
+    'mean_squared_error',
+    'probability_cross_entropy',
+    'robust_nll',
+    'smooth_zero_one',
+    'yolov1_parts',
+    'yolov1_targets',
+]

@@ -1,0 +1,36 @@
+"""Puts the weights of candidate losses into the log."""
+
+from typing import Optional
+
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ..losses import StochasticLoss
+
+
+@HOOKS.register_module()
+class CandidateWeightsHook(Hook):
+    """Logs ``balance/<candidate>`` of every :class:`~slf_mmdet.losses.StochasticLoss`, to all of mmengine's backends.
+
+    The value is the mean weight over the samples of the iteration. Where the model has several such losses, their
+    place in it comes in between: ``balance/<place>/<candidate>``.
+    """
+
+    priority = 'NORMAL'  # before LoggerHook, which reads the message hub
+
+    def before_train(self, runner: Runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        found = {name: module for name, module in model.named_modules() if isinstance(module, StochasticLoss)}
+        self._losses = {
+            f'train/balance/{name}/' if len(found) > 1 else 'train/balance/': module for name, module in found.items()
+        }
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None, outputs: Optional[dict] = None
+    ) -> None:
+        for prefix, loss in self._losses.items():
+            for name, value in loss.mean_weights().items():
+                runner.message_hub.update_scalar(prefix + name, value)

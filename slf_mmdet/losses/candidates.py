@@ -1,0 +1,121 @@
+r"""The five interchangeable classification losses of the Stochastic Loss Function (Liu & Lai, AAAI 2020).
+
+All of them compare class probabilities :math:`p` (softmax or sigmoid of the logits) with the one-hot class :math:`y`.
+The paper names them only; the formulas are those of Keras, whose names it uses. Those that are a mean over classes
+there come per class here, so that the head's averaging decides: the mean over all elements is Keras's value, the sum
+over ``avg_factor``, mmdet's habit, is C times that and of the size of the other losses.
+"""
+
+from typing import Any
+
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from torch import Tensor
+
+from .base import ReducedLoss
+from .class_scores import log_probabilities, one_hot_target, probabilities
+
+
+def mean_squared_error(pred: Tensor, target: Tensor, use_sigmoid: bool = False) -> Tensor:
+    r""":math:`(p_i - y_i)^2` of each class.
+
+    Args:
+        pred: logits ``(N, C)``.
+        target: class index ``(N,)`` or one-hot ``(N, C)``, see :func:`~slf_mmdet.losses.class_scores.one_hot_target`.
+        use_sigmoid: probabilities by sigmoid instead of softmax.
+
+    Returns:
+        ``(N, C)``.
+
+    Examples:
+        >>> import torch
+        >>> mean_squared_error(torch.zeros(1, 2), torch.tensor([0]))
+        tensor([[0.2500, 0.2500]])
+    """
+    return (probabilities(pred, use_sigmoid) - one_hot_target(target, pred)).square()
+
+
+def mean_absolute_error(pred: Tensor, target: Tensor, use_sigmoid: bool = False) -> Tensor:
+    r""":math:`|p_i - y_i|` of each class, ``(N, C)``; arguments as in :func:`mean_squared_error`."""
+    return (probabilities(pred, use_sigmoid) - one_hot_target(target, pred)).abs()
+
+
+def categorical_hinge(pred: Tensor, target: Tensor, use_sigmoid: bool = False) -> Tensor:
+    r""":math:`\max(0, 1 + \max_i (1 - y_i) p_i - \sum_i y_i p_i)` of each sample, ``(N,)``.
+
+    Arguments as in :func:`mean_squared_error`.
+    """
+    p, y = probabilities(pred, use_sigmoid), one_hot_target(target, pred)
+    return (1 + ((1 - y) * p).amax(-1) - (y * p).sum(-1)).relu()
+
+
+def cosine_proximity(pred: Tensor, target: Tensor, use_sigmoid: bool = False) -> Tensor:
+    r""":math:`1 - \cos(p, y)` of each sample, ``(N,)``; 1 where y is all zeros, which is mmdet's background.
+
+    Keras has :math:`-\cos`. The constant changes no gradient of the model, but keeps the loss >= 0: a decision network
+    would prefer a negative one, however bad its sample. Arguments as in :func:`mean_squared_error`.
+    """
+    return 1 - F.cosine_similarity(probabilities(pred, use_sigmoid), one_hot_target(target, pred), dim=-1)
+
+
+def probability_cross_entropy(pred: Tensor, target: Tensor, use_sigmoid: bool = False) -> Tensor:
+    r"""Binary cross-entropy :math:`-y_i \log p_i - (1 - y_i) \log(1 - p_i)` of each class, ``(N, C)``.
+
+    Arguments as in :func:`mean_squared_error`.
+    """
+    log_p, log_rest = log_probabilities(pred, use_sigmoid)
+    y = one_hot_target(target, pred)
+    return -(y * log_p + (1 - y) * log_rest)
+
+
+class ProbabilityLoss(ReducedLoss):
+    """A loss between class probabilities and classes.
+
+    Args:
+        use_sigmoid: probabilities by sigmoid instead of softmax.
+        reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`.
+    """
+
+    def __init__(self, use_sigmoid: bool = False, reduction: str = 'mean', loss_weight: float = 1.0) -> None:
+        super().__init__(reduction, loss_weight)
+        self.use_sigmoid = use_sigmoid
+
+
+@MODELS.register_module()
+class ClassMSELoss(ProbabilityLoss):
+    """See :func:`mean_squared_error`."""
+
+    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+        return mean_squared_error(pred, target, self.use_sigmoid)
+
+
+@MODELS.register_module()
+class ClassMAELoss(ProbabilityLoss):
+    """See :func:`mean_absolute_error`."""
+
+    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+        return mean_absolute_error(pred, target, self.use_sigmoid)
+
+
+@MODELS.register_module()
+class CategoricalHingeLoss(ProbabilityLoss):
+    """See :func:`categorical_hinge`."""
+
+    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+        return categorical_hinge(pred, target, self.use_sigmoid)
+
+
+@MODELS.register_module()
+class CosineProximityLoss(ProbabilityLoss):
+    """See :func:`cosine_proximity`."""
+
+    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+        return cosine_proximity(pred, target, self.use_sigmoid)
+
+
+@MODELS.register_module()
+class ProbabilityCrossEntropyLoss(ProbabilityLoss):
+    """See :func:`probability_cross_entropy`."""
+
+    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+        return probability_cross_entropy(pred, target, self.use_sigmoid)
