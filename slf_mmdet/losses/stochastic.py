@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..balancers import DecisionNetwork, SampledWeights
 from ..balancers.checks import require
-from ..balancers.objectives import joint
+from ..balancers.objectives import JointObjective
 from .base import REDUCTIONS
 
 
@@ -141,7 +141,8 @@ class StochasticLoss(SampledWeights):
             mixed = (weights.detach() * losses).sum(-1)
             loss = self.loss_weight * weight_reduce_loss(mixed, None, reduction, avg_factor)
             kl = F.kl_div(self.initial_p.log().expand_as(log_p), log_p, reduction='batchmean', log_target=True)
-            goal = joint(weights, losses, self.initial_p) + self.kl_weight * kl
+            costs = JointObjective().costs(losses, self.initial_p, None)
+            goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
             return loss + (goal - goal.detach()) / loss.numel()  # only its gradient counts
 
     def get_cls_channels(self, num_classes: int) -> int:
