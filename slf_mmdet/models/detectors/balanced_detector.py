@@ -1,14 +1,14 @@
 """Balances the loss of any detector, without a change to its code."""
 
 import copy
-from typing import Any, Dict, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
 from mmdet.structures import OptSampleList, SampleList
 from mmdet.utils import ConfigType, OptMultiConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...balancers import LossBalancer
 from .loss_parts import EXAMPLE, LossParts
@@ -41,6 +41,8 @@ class BalancedDetector(BaseDetector):
         context: what a decision network sees: ``'parts'`` for the logarithms of the parts, or the name of a submodule
             of the detector, ``'backbone'`` for instance, for its output averaged over positions (of a pyramid, the
             last level). No gradient flows back. The balancer's ``context_dim`` is found where it is not given.
+        shared_layer: name of the submodule at whose weights a balancer differentiates the parts, if it does
+            (``GradNormBalancer``, ``objective='heldout'``). Defaults to the neck, or to the backbone's last child.
         init_cfg: see mmengine's ``BaseModule``.
 
     Raises:
@@ -52,6 +54,7 @@ class BalancedDetector(BaseDetector):
         detector: ConfigType,
         loss_balancer: ConfigType,
         context: str = PARTS,
+        shared_layer: Optional[str] = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         inner = MODELS.build(copy.deepcopy(detector))  # mmdet changes configs that it builds
@@ -64,6 +67,7 @@ class BalancedDetector(BaseDetector):
             )
         self.detector = inner
         self.context = context
+        self.shared_layer = shared_layer
         balancer_cfg = dict(loss_balancer)
         patterns = balancer_cfg.pop('parts', None)
         found: Optional[Probe] = None
@@ -74,6 +78,8 @@ class BalancedDetector(BaseDetector):
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
             defaults = dict(parts=self.loss_parts.names, context_dim=context_dim)
             self.loss_balancer = MODELS.build(balancer_cfg, default_args=defaults)
+        if self.loss_balancer.needs_shared:
+            shared_weights(inner, shared_layer)  # a wrong name is an error now, not in the first step
 
     def forward(self, inputs: Tensor, data_samples: OptSampleList = None, mode: str = 'tensor') -> Any:
         """As of the detector; with ``mode='loss'`` the losses are balanced."""
@@ -101,7 +107,8 @@ class BalancedDetector(BaseDetector):
             context = pooled(outputs[-1])
         else:
             raise ValueError(f'BalancedDetector: context={submodule!r} took no part in this step of the detector.')
-        return self.loss_parts.replace(losses, self.loss_balancer(parts, context=context))
+        shared = shared_weights(self.detector, self.shared_layer) if self.loss_balancer.needs_shared else None
+        return self.loss_parts.replace(losses, self.loss_balancer(parts, context=context, shared=shared))
 
     def predict(self, *args: Any, **kwargs: Any) -> SampleList:
         return self.detector.predict(*args, **kwargs)
@@ -127,6 +134,33 @@ class BalancedDetector(BaseDetector):
             for key in [key for key in state_dict if key.startswith(prefix) and not key.startswith(own)]:
                 state_dict[f'{prefix}detector.{key[len(prefix) :]}'] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def shared_weights(detector: nn.Module, name: Optional[str]) -> List[nn.Parameter]:
+    """Weights, without biases and norms, of the layer that all parts of the loss share.
+
+    Args:
+        detector: of mmdet.
+        name: of the submodule; ``None`` for the neck or, where it has no weights, the backbone's last child that has.
+
+    Raises:
+        ValueError: there is no such submodule, or it has no weights that are trained.
+    """
+    modules = dict(detector.named_modules())
+    if name is None:
+        last = [f'backbone.{child}' for child, _ in modules.get('backbone', nn.Module()).named_children()]
+        candidates = ['neck', *reversed(last), 'backbone']
+    else:
+        candidates = [name]
+    for candidate in candidates:
+        parameters = modules[candidate].parameters() if candidate in modules else ()
+        weights = [parameter for parameter in parameters if parameter.requires_grad and parameter.dim() > 1]
+        if weights:
+            return weights
+    raise ValueError(
+        f'BalancedDetector: shared_layer={name!r} is no submodule of {type(detector).__name__} with weights that are '
+        f'trained; at the top it has {[child for child, _ in detector.named_children()]}.'
+    )
 
 
 def log_context(parts: Mapping[str, Tensor]) -> Tensor:

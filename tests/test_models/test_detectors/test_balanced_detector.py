@@ -180,7 +180,7 @@ def test_published_checkpoint_is_one_of_the_plain_detector(trained, tmp_path):
 
 
 def test_the_inferencer_takes_both(trained, digits, tmp_path):
-    cfg, path = trained
+    _, path = trained
     image = str(next((digits / 'data').rglob('*.jpg')))
     results = []
     for weights in (path, published(path, tmp_path / 'published.pth')):  # each with the config inside
@@ -253,3 +253,31 @@ def test_configs_of_both_forms_of_a_dict():
 def test_publishing_something_else():
     with pytest.raises(ValueError, match=r"no state_dict, but \['weights'\]"):
         publish_checkpoint(dict(weights={}))
+
+
+@pytest.mark.parametrize('balancer', [dict(type='SLFBalancer', objective='heldout'), dict(type='GradNormBalancer')])
+@pytest.mark.parametrize(('shared_layer', 'layer'), [(None, 'neck'), ('backbone.layer3', 'backbone.layer3')])
+def test_gradients_of_the_parts_are_taken_at_the_shared_layer(data, balancer, shared_layer, layer):
+    cfg = tiny_model('retinanet')
+    cfg.loss_balancer = dict(balancer, parts=cfg.loss_balancer.parts)
+    model = build(dict(cfg, shared_layer=shared_layer)).train()
+    weights = [value for value in model.detector.get_submodule(layer).parameters() if value.dim() > 1]
+    seen = []
+    model.loss_balancer.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.extend(kwargs['shared']), with_kwargs=True
+    )
+    before = {key: value.clone() for key, value in model.loss_balancer.state_dict().items()}
+    sum(value for key, value in loss_of(model, data).items() if 'loss' in key and torch.is_tensor(value)).backward()
+    assert [id(value) for value in seen] == [id(value) for value in weights]
+    assert any(
+        value.shape != before[key].shape or not torch.equal(value, before[key])
+        for key, value in model.loss_balancer.state_dict().items()
+    )
+
+
+def test_a_shared_layer_without_weights():
+    cfg = tiny_model('retinanet')
+    cfg.loss_balancer = dict(type='GradNormBalancer', parts=cfg.loss_balancer.parts)
+    for wrong in ('nekc', 'bbox_head.loss_cls'):
+        with pytest.raises(ValueError, match=f"shared_layer='{wrong}' is no submodule of RetinaNet with weights"):
+            build(dict(cfg, shared_layer=wrong))
