@@ -8,7 +8,6 @@ Example:
 """
 
 import argparse
-import pickle
 from collections.abc import Sequence
 from typing import Optional
 
@@ -31,9 +30,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     try:
         checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
+    except Exception as error:  # torch raises whatever a broken file leads it to
+        raise SystemExit(f'publish_model: {args.src} cannot be read as a checkpoint: {error}') from error
+    try:
         published = publish_checkpoint(checkpoint)
         save_checkpoint(published, args.dst)
-    except (OSError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f'publish_model: {args.src}: {error}') from error
     left_out = len(checkpoint['state_dict']) - len(published['state_dict'])
     print(f'{args.dst}: {len(published["state_dict"])} tensors; {left_out} of a balancer left out.')

@@ -182,8 +182,8 @@ def _probe(detector: ConfigType, context: str) -> Probe:
     try:
         return probe_detector(detector, None if context == PARTS else context)
     except RuntimeError as error:
+        wanted = 'parts' if context == PARTS else f'parts, and the context_dim of context={context!r},'
         raise ValueError(
-            f'BalancedDetector: the parts (and the context_dim of context={context!r}) could not be found. Write them '
-            f'into loss_balancer, as in {EXAMPLE}; with a key that does not exist, the first step says which there '
-            f'are. {error}'
+            f'BalancedDetector: the {wanted} could not be found. Write them into loss_balancer, as in {EXAMPLE}; with '
+            f'a key that does not exist, the first step says which there are. {error}'
         ) from error

@@ -11,7 +11,7 @@ from helpers import CONFIGS, DIGITS_SLF, IN_PROCESS
 from mmdet.apis import DetInferencer
 from mmdet.engine.hooks import YOLOXModeSwitchHook
 from mmdet.registry import MODELS
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner, load_checkpoint
 from tiny_detectors import CLASSES, SIZE, batch, build, tiny_model
 
@@ -180,7 +180,7 @@ def test_published_checkpoint_is_one_of_the_plain_detector(trained, tmp_path):
 
 
 def test_the_inferencer_takes_both(trained, digits, tmp_path):
-    _, path = trained
+    path = trained[1]
     image = str(next((digits / 'data').rglob('*.jpg')))
     results = []
     for weights in (path, published(path, tmp_path / 'published.pth')):  # each with the config inside
@@ -216,7 +216,7 @@ def test_test_time_augmentation_is_that_of_the_plain_detector(trained, data, tmp
     views = {key: [value, value] for key, value in data.items()}
     results = []
     for module, weights in ((cfg.model, path), (cfg.model.detector, published(path, tmp_path / 'published.pth'))):
-        tta_cfg = dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=5)
+        tta_cfg = ConfigDict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=5)
         model = MODELS.build(dict(type='DetTTAModel', tta_cfg=tta_cfg, module=copy.deepcopy(module)))
         load_checkpoint(model, str(weights))
         results.append(model.eval().test_step(copy.deepcopy(views)))

@@ -1,43 +1,8 @@
 """YOLOv1 as a whole: training step, mixed precision, gradient accumulation, and two processes."""
 
-import datetime
-import os
-
-import pytest
 import torch
-import torch.distributed
-from helpers import DIGITS_SLF
-from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from mmdet.utils import register_all_modules
-from mmengine.config import Config
-from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from mmengine.structures import InstanceData
-
-import slf_mmdet  # noqa: F401  spawned processes start from here
-
-
-def build_detector(seed=0):
-    torch.manual_seed(seed)
-    detector = MODELS.build(Config.fromfile(DIGITS_SLF).model)
-    detector.init_weights()
-    return detector
-
-
-def batch(num_images=4, num_objects=2, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    inputs, samples = [], []
-    for _ in range(num_images):
-        inputs.append(torch.randint(0, 256, (3, 112, 112), generator=generator, dtype=torch.uint8))
-        corner = torch.rand(num_objects, 2, generator=generator) * 80
-        sample = DetDataSample(metainfo=dict(img_shape=(112, 112), ori_shape=(112, 112), scale_factor=(1.0, 1.0)))
-        sample.gt_instances = InstanceData(
-            bboxes=torch.cat([corner, corner + 20], 1),
-            labels=torch.randint(0, 10, (num_objects,), generator=generator),
-        )
-        samples.append(sample)
-    return dict(inputs=inputs, data_samples=samples)
+from small_yolov1 import batch, build_detector, two_processes
 
 
 def loss_of(detector, data):
@@ -96,28 +61,9 @@ def test_predictions_do_not_depend_on_the_balancer():
         assert torch.equal(ours.pred_instances.scores, theirs.pred_instances.scores)
 
 
-def two_processes(rank, port, out):
-    os.environ.update(MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
-    torch.set_num_threads(1)
-    timeout = datetime.timedelta(seconds=120)
-    torch.distributed.init_process_group('gloo', rank=rank, world_size=2, timeout=timeout)
-    register_all_modules()
-    result = {}
-    for find_unused in (False, True):
-        model = MMDistributedDataParallel(build_detector(), find_unused_parameters=find_unused)
-        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01))
-        for step in range(3):
-            # The second process never sees an object.
-            model.train_step(batch(num_objects=2 * (1 - rank), seed=10 * rank + step), wrapper)
-        result[find_unused] = {name: value.detach() for name, value in model.module.named_parameters()}
-    torch.save(result, f'{out}.{rank}')
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.parametrize('port', [29731])
-def test_two_processes_stay_equal_and_do_not_hang(port, tmp_path):
+def test_two_processes_stay_equal_and_do_not_hang(tmp_path):
     out = str(tmp_path / 'parameters')
-    torch.multiprocessing.spawn(two_processes, (port, out), nprocs=2)
+    torch.multiprocessing.spawn(two_processes, (out,), nprocs=2)
     first, second = (torch.load(f'{out}.{rank}') for rank in range(2))
     for find_unused in (False, True):
         start = dict(build_detector().named_parameters())
