@@ -55,6 +55,7 @@ setup(
         'lite': ['mmcv-lite>=2.0.0,<2.2.0'],
         'full': ['mmcv>=2.0.0,<2.2.0'],
         'demo': ['scikit-learn'],
+        'cls': ['mmpretrain>=1.2,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
         'dev': [
             'scikit-learn',
             'pytest',

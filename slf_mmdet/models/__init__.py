@@ -2,6 +2,6 @@
 
 from .backbones import TorchVisionBackbone, YOLOV1Darknet
 from .detectors import YOLOV1, BalancedDetector
-from .heads import YOLOV1Head
+from .heads import SLFClsHead, YOLOV1Head
 
-__all__ = ['YOLOV1', 'BalancedDetector', 'TorchVisionBackbone', 'YOLOV1Darknet', 'YOLOV1Head']
+__all__ = ['YOLOV1', 'BalancedDetector', 'SLFClsHead', 'TorchVisionBackbone', 'YOLOV1Darknet', 'YOLOV1Head']

@@ -19,7 +19,7 @@ BALANCED_PATHS = [path for path in PATHS if path.parent.name == 'balanced']
 
 def test_every_config_folder_is_covered_here():
     folders = {path.parent.name for path in CONFIGS.glob('*/*.py')} - {'_base_'}
-    assert folders == set(FAMILIES)
+    assert folders == {*FAMILIES, 'classification'}  # of which test_classification.py takes care
 
 
 @pytest.mark.parametrize('path', YOLOV1_PATHS, ids=lambda path: path.stem)
@@ -82,7 +82,7 @@ def test_the_index_lists_every_config():
             assert model['Name'] == (ROOT / model['Config']).stem
             listed.append(ROOT / model['Config'])
         assert all((ROOT / collection['README']).is_file() for collection in collections.values())
-    assert sorted(listed) == PATHS
+    assert sorted(path for path in listed if path.parent.name != 'classification') == PATHS
 
 
 @pytest.mark.parametrize('family', FAMILIES)

@@ -13,7 +13,15 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ...losses.yolov1 import BASE_WEIGHTS, PARTS, split_output, to_image_boxes, yolov1_parts, yolov1_targets
+from ...losses.yolov1 import (
+    BASE_WEIGHTS,
+    PARTS,
+    YOLOV1Targets,
+    split_output,
+    to_image_boxes,
+    yolov1_parts,
+    yolov1_targets,
+)
 from ..layers import LocallyConnected2d
 
 LEAKY_SLOPE = 0.1
@@ -36,6 +44,10 @@ class YOLOV1Head(BaseDenseHead):
             13 x 13 to 7 x 7 with 2); 1 for none.
         dropout: share of inputs of the output layer dropped in training (paper: 0.5).
         rescore: confidence target is the IoU of the predicted box; ``False`` for 1.
+        loss_cls: ``None`` for the paper's class part, the squared error of linear class scores. Otherwise the config
+            of a loss over logits and class indices, :class:`~slf_mmdet.losses.StochasticLoss` for example: its sum over
+            an image's cells with an object is the class part, and predictions are read through its softmax, or its
+            sigmoid with ``use_sigmoid=True``.
         loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. Its ``parts`` are given by the head, and
             so are ``base_weights`` for the parts that the config leaves out: coord 5, cls 1, obj 1, noobj 0.5.
         train_cfg: not used, there for mmdet.
@@ -57,6 +69,7 @@ class YOLOV1Head(BaseDenseHead):
         pool_size: int = 1,
         dropout: float = 0.5,
         rescore: bool = True,
+        loss_cls: OptConfigType = None,
         loss_balancer: ConfigType = dict(type='StaticBalancer'),  # noqa: B006
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
@@ -69,6 +82,7 @@ class YOLOV1Head(BaseDenseHead):
         self.boxes_per_cell = boxes_per_cell
         self.head_type = head_type
         self.rescore = rescore
+        self.loss_cls = None if loss_cls is None else MODELS.build(loss_cls)
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
         self.out_channels = 5 * boxes_per_cell + num_classes
@@ -164,8 +178,26 @@ class YOLOV1Head(BaseDenseHead):
         targets = yolov1_targets(
             bbox_xyxy_to_cxcywh(boxes), labels, image.to(output.device, non_blocking=True), len(counts), self.grid_size
         )
-        parts = yolov1_parts(output, targets, self.boxes_per_cell, self.rescore)
+        parts = dict(yolov1_parts(output, targets, self.boxes_per_cell, self.rescore))
+        if self.loss_cls is not None:
+            parts['cls'] = self._class_part(output, targets)
         return self.loss_balancer(parts, context=output.flatten(1), shared=self.layers[-1].weight)
+
+    def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
+        """Sum of ``loss_cls`` over the cells with an object, ``(N,)``; all cells are computed, to keep shapes fixed."""
+        assert self.loss_cls is not None
+        _, _, logits = split_output(output, self.boxes_per_cell)
+        has_object = targets.has_object.flatten().to(logits.dtype)
+        errors = self.loss_cls(
+            logits.flatten(0, 2), targets.labels.flatten(), weight=has_object, reduction_override='none'
+        )
+        return errors.view(len(output), -1).sum(1)
+
+    def _class_scores(self, raw: Tensor) -> Tensor:
+        """Class scores in [0, 1], or >= 0 where they are linear, of a cell's raw outputs ``(..., C)``."""
+        if self.loss_cls is None:
+            return raw.clamp_min(0)
+        return raw.sigmoid() if getattr(self.loss_cls, 'use_sigmoid', False) else raw.softmax(-1)
 
     def predict_by_feat(
         self,
@@ -191,7 +223,7 @@ class YOLOV1Head(BaseDenseHead):
         raw_boxes, confidences, classes = split_output(output.float(), self.boxes_per_cell)
         boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1)).flatten(1, 3)
         # Linear outputs may be negative; two negative ones must not make a confident detection.
-        scores = confidences.clamp_min(0).unsqueeze(-1) * classes.clamp_min(0).unsqueeze(-2)
+        scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
         scores = scores.flatten(1, 3)
 
         detections = []

@@ -185,3 +185,42 @@ def test_inference_does_not_touch_the_balancer():
     head = build_head(loss_balancer=dict(type='SLFBalancer')).eval()
     head.loss_balancer = None
     head.predict((torch.rand(1, 8, S, S),), [sample()], rescale=True)
+
+
+def class_part_head(use_sigmoid=False, **kwargs):
+    loss_cls = dict(type='CrossEntropyLoss', use_sigmoid=use_sigmoid)
+    return build_head(loss_cls=loss_cls, **kwargs)
+
+
+@pytest.mark.parametrize('use_sigmoid', [False, True])
+def test_another_class_loss_is_summed_over_the_cells_with_an_object(use_sigmoid):
+    torch.manual_seed(0)
+    output = torch.randn(2, 5 * B + C, S, S)
+    data = [sample([[20.0, 30.0, 60.0, 80.0], [100.0, 100.0, 140.0, 120.0]], [2, 0]), sample()]
+    instances, metas = [one.gt_instances for one in data], [one.metainfo for one in data]
+    found = class_part_head(use_sigmoid).loss_by_feat(output, instances, metas)
+    # Centres (40, 55) and (120, 110) in cells of 20 px: rows 2 and 5, columns 2 and 6
+    logits = torch.stack([output[0, 5 * B :, 2, 2], output[0, 5 * B :, 5, 6]])
+    plain = MODELS.build(dict(type='CrossEntropyLoss', use_sigmoid=use_sigmoid, reduction='sum'))
+    expected = plain(logits, torch.tensor([2, 0])) / 2  # mean over the two images
+    torch.testing.assert_close(found['loss_cls'], expected)
+    others = build_head().loss_by_feat(output, instances, metas)
+    assert all(found[f'loss_{name}'] == others[f'loss_{name}'] for name in ('coord', 'obj', 'noobj'))
+
+
+def test_candidates_as_the_class_loss_are_trained_with_the_head():
+    candidates = [dict(type='CrossEntropyLoss'), dict(type='CategoricalHingeLoss')]
+    head = build_head(loss_cls=dict(type='StochasticLoss', candidates=candidates, context_dim=C))
+    losses = head.loss((torch.rand(1, 8, S, S),), [sample([[20.0, 30.0, 60.0, 80.0]], [1])])
+    sum(value for key, value in losses.items() if 'loss' in key).backward()
+    assert head.loss_cls.decision_network.output.bias.grad.abs().sum() > 0
+
+
+def test_predictions_are_read_as_the_class_loss_reads_them():
+    output = output_with((2, 4, 1, 0.5, 0.5, 0.2, 0.1, 0.8, [0.0, 2.0, 0.0]))
+    for head, score in (
+        (class_part_head(), torch.tensor([0.0, 2.0, 0.0]).softmax(0)[1]),
+        (class_part_head(use_sigmoid=True), torch.tensor(2.0).sigmoid()),
+    ):
+        result = head.predict_by_feat(output, [sample().metainfo])[0]
+        assert result.labels[0] == 1 and result.scores[0].item() == pytest.approx(0.8 * score.item())
