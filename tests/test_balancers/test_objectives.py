@@ -7,7 +7,7 @@ import torch
 from registry import BASE_WEIGHTS, PARTS, build, objective, random_context, random_parts
 
 from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
-from slf_mmdet.balancers.part_gradients import part_gradients
+from slf_mmdet.balancers.part_gradients import part_gradients, weighted_gradient_and_slopes
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
 
@@ -102,6 +102,49 @@ def test_part_gradients():
     losses.sum().backward()  # the graph is still there
     with pytest.raises(ValueError, match='neither `shared` nor the context carries a graph'):
         part_gradients(losses, torch.ones(2))
+
+
+class OnceDifferentiable(torch.autograd.Function):
+    """The square, whose gradient is no longer differentiable, as that of mmcv's compiled operations."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return 2 * ctx.saved_tensors[0] * grad
+
+
+def squares(x, square):
+    """Three parts of two images, the last of which does not depend on x."""
+    return torch.stack([square(x).sum() * torch.ones(2), square(x[:2]).prod() * torch.ones(2), torch.ones(2)], dim=1)
+
+
+def test_weighted_gradient_and_slopes_are_those_of_the_part_gradients():
+    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    losses, weights, direction = squares(x, torch.square), torch.tensor([5.0, 1.0, 0.5]), torch.tensor([1.0, 0.3, -2.0])
+    gradients = part_gradients(losses, x)
+    for along in (direction, None):
+        gradient, slopes = weighted_gradient_and_slopes(losses, weights, x, along)
+        torch.testing.assert_close(gradient, weights @ gradients)
+        torch.testing.assert_close(slopes, gradients @ along if along is not None else torch.zeros(3))
+        assert not gradient.requires_grad and not slopes.requires_grad
+    losses.sum().backward()  # the graph is still there
+
+
+def test_heldout_does_without_second_derivatives():
+    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    made = [build_objective('heldout', 3) for _ in range(2)]
+    for _ in range(3):
+        once, twice = (
+            objective.costs(squares(x, square), BASE[:3], x)
+            for objective, square in zip(made, (OnceDifferentiable.apply, torch.square))
+        )
+        torch.testing.assert_close(once, twice)
+    assert once.abs().sum() > 0
 
 
 class Toy:
