@@ -11,7 +11,8 @@ Example:
 """
 
 import itertools
-from typing import Any, Callable, Dict, List
+from functools import partial
+from typing import Any, Dict, List
 
 import torch
 from mmdet.registry import MODELS
@@ -121,11 +122,7 @@ def main() -> None:
 
     for batch_size in [2] if args.quick else args.batch_size:
         batch = random_batch(cfg, batch_size)
-        variants: Dict[str, Callable[[], object]] = {
-            name: lambda name=name: trainer.step(name, batch)  # type: ignore[misc]
-            for name in configs
-        }
-        seconds = side_by_side(variants, args.rounds, device)
+        seconds = side_by_side({name: partial(trainer.step, name, batch) for name in configs}, args.rounds, device)
         memory = {name: trainer.memory(name, batch) for name in configs}
         rows = [
             (

@@ -1,11 +1,11 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
-from typing import Any, Dict, Tuple, Type, Union
+from typing import Any, Dict, Optional, Tuple, Type, Union
 
 import torch
 from torch import Tensor, nn
 
-from .part_gradients import Shared, part_gradients, weighted_gradient_and_slopes
+from .part_gradients import Shared, part_gradients, two_passes_suffice, weighted_gradient_and_slopes
 
 
 class Objective(nn.Module):
@@ -103,7 +103,8 @@ class HeldOutObjective(Objective):
     compared with itself; :math:`\beta` is the horizon, as the trace of online hypergradient methods.
 
     Cost: two backward passes from the loss down to ``shared``, every ``interval`` iterations; one for each part where
-    an operation on the way can be differentiated once only, as some compiled ones of mmcv.
+    an operation on the way can be differentiated once only, as some compiled ones of mmcv. The first comparison, of a
+    resumed run too, finds out which.
 
     Args:
         num_parts: n.
@@ -123,7 +124,7 @@ class HeldOutObjective(Objective):
         self.reference: Tensor
         self.helps: Tensor
         self.calls: Tensor
-        self._twice_differentiable = True
+        self._two_passes: Optional[bool] = None  # not known yet
         self._calls = 0  # mirror of the buffer that costs no synchronisation
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
@@ -146,15 +147,14 @@ class HeldOutObjective(Objective):
 
     def _differentiate(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tuple[Tensor, Tensor]:
         """Gradient of the base-weighted loss ``(D,)``, and slope of each part along the reference ``(n,)``."""
-        direction = self.reference if len(self.reference) else None
-        if self._twice_differentiable:
-            try:
-                return weighted_gradient_and_slopes(losses, base_weights, shared, direction)
-            except RuntimeError:
-                self._twice_differentiable = False
+        if len(self.reference) == 0:
+            return weighted_gradient_and_slopes(losses, base_weights, shared, None)
+        if self._two_passes is None:
+            self._two_passes = two_passes_suffice(losses, base_weights, shared, self.reference)
+        if self._two_passes:
+            return weighted_gradient_and_slopes(losses, base_weights, shared, self.reference)
         gradients = part_gradients(losses, shared)
-        slopes = torch.zeros_like(base_weights) if direction is None else gradients @ direction
-        return base_weights @ gradients, slopes
+        return base_weights @ gradients, gradients @ self.reference
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
         saved = state_dict.get(f'{prefix}reference')

@@ -1,11 +1,15 @@
 """Gradients of the parts of a loss at what they share."""
 
+import re
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
 
 Shared = Union[Tensor, Sequence[Tensor], None]
+
+# What torch, torchvision and torch.compile say of an operation without second derivative; there is no type for it.
+_ONCE_ONLY = re.compile(r'differentiate twice|double backward|derivative for .* is not implemented', re.IGNORECASE)
 
 
 def part_gradients(losses: Tensor, shared: Shared) -> Tensor:
@@ -35,8 +39,8 @@ def weighted_gradient_and_slopes(
 ) -> Tuple[Tensor, Tensor]:
     r"""The gradient of the weighted sum of the parts, and how fast each part changes along a direction.
 
-    What ``weights @ g`` and ``g @ direction`` give, for g of :func:`part_gradients`, in two backward passes however many
-    parts there are: with u for the weights, :math:`G(u) = \sum_i u_i \nabla \ell_i` is linear, so that
+    What ``weights @ g`` and ``g @ direction`` give, for g of :func:`part_gradients`, in two backward passes however
+    many parts there are: with u for the weights, :math:`G(u) = \sum_i u_i \nabla \ell_i` is linear, so that
     :math:`\partial \langle G(u), d \rangle / \partial u_i = \langle \nabla \ell_i, d \rangle`. The graph is kept.
 
     Args:
@@ -50,7 +54,8 @@ def weighted_gradient_and_slopes(
 
     Raises:
         ValueError: neither ``losses`` nor ``shared`` carries a graph.
-        RuntimeError: an operation between the two can be differentiated once only.
+        RuntimeError: an operation between the two can be differentiated once only. Not every such operation says so:
+            ask :func:`two_passes_suffice` first.
     """
     places = _places(losses, shared)
     means = _means(losses)
@@ -59,10 +64,33 @@ def weighted_gradient_and_slopes(
         means, places, weights, retain_graph=True, create_graph=direction is not None, allow_unused=True
     )
     gradient = _flat(gradients, places)
-    if direction is None:
-        return gradient, torch.zeros_like(weights)
-    (slopes,) = torch.autograd.grad(gradient @ direction, weights)
-    return gradient.detach(), slopes
+    slopes = None
+    if direction is not None and gradient.requires_grad:
+        (slopes,) = torch.autograd.grad(gradient @ direction, weights, allow_unused=True)
+    return gradient.detach(), torch.zeros_like(means) if slopes is None else slopes
+
+
+def two_passes_suffice(losses: Tensor, weights: Tensor, shared: Shared, direction: Tensor) -> Optional[bool]:
+    """Whether :func:`weighted_gradient_and_slopes` gives the slopes that :func:`part_gradients` gives.
+
+    It does not where an operation can be differentiated once only, as compiled ones of mmcv and torchvision: some
+    raise an error then, others are left out of the slopes in silence.
+
+    Takes the arguments of the former.
+
+    Returns:
+        ``None`` where the slopes are not finite and cannot be compared.
+    """
+    expected = part_gradients(losses, shared) @ direction
+    if not expected.isfinite().all():
+        return None
+    try:
+        _, slopes = weighted_gradient_and_slopes(losses, weights, shared, direction)
+    except RuntimeError as error:
+        if _ONCE_ONLY.search(str(error)):
+            return False
+        raise
+    return torch.allclose(slopes.to(expected), expected, rtol=1e-3, atol=1e-3 * expected.abs().max().item())
 
 
 def _means(losses: Tensor) -> Tensor:
