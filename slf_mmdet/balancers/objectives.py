@@ -1,13 +1,11 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
-from typing import Any, Dict, Sequence, Type, Union
+from typing import Any, Dict, Optional, Tuple, Type, Union
 
 import torch
 from torch import Tensor, nn
 
-from .part_gradients import part_gradients
-
-Shared = Union[Tensor, Sequence[Tensor], None]
+from .part_gradients import Shared, part_gradients, two_passes_suffice, weighted_gradient_and_slopes
 
 
 class Objective(nn.Module):
@@ -104,7 +102,9 @@ class HeldOutObjective(Objective):
     The gradients are taken at the last shared layer. The reference r holds the batches before this one, so no image is
     compared with itself; :math:`\beta` is the horizon, as the trace of online hypergradient methods.
 
-    Cost: one backward pass of each part from the loss down to ``shared``, every ``interval`` iterations.
+    Cost: two backward passes from the loss down to ``shared``, every ``interval`` iterations; one for each part where
+    an operation on the way can be differentiated once only, as some compiled ones of mmcv. The first comparison, of a
+    resumed run too, finds out which.
 
     Args:
         num_parts: n.
@@ -124,24 +124,37 @@ class HeldOutObjective(Objective):
         self.reference: Tensor
         self.helps: Tensor
         self.calls: Tensor
+        self._two_passes: Optional[bool] = None  # not known yet
         self._calls = 0  # mirror of the buffer that costs no synchronisation
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
         if self.training and torch.is_grad_enabled():
             if self._calls % self.interval == 0:
-                self._compare(part_gradients(losses, shared), base_weights)
+                self._compare(losses, base_weights, shared)
             self._calls += 1
             self.calls += 1
         return -self.helps / _positive((base_weights * self.helps.abs()).sum())
 
-    def _compare(self, gradients: Tensor, base_weights: Tensor) -> None:
+    def _compare(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> None:
+        gradient, slopes = self._differentiate(losses, base_weights, shared)
         if len(self.reference) == 0:
-            self.reference = torch.zeros_like(gradients[0])
-        helps = torch.lerp(gradients @ self.reference, self.helps, self.momentum)
-        reference = torch.lerp((base_weights.unsqueeze(1) * gradients).sum(0), self.reference, self.momentum)
-        finite = gradients.isfinite().all()  # one bad batch must not spoil what is remembered
+            self.reference = torch.zeros_like(gradient)
+        helps = torch.lerp(slopes.to(self.helps), self.helps, self.momentum)
+        reference = torch.lerp(gradient, self.reference, self.momentum)
+        finite = gradient.isfinite().all() & slopes.isfinite().all()  # one bad batch must not spoil what is remembered
         self.helps.copy_(torch.where(finite, helps, self.helps))
         self.reference.copy_(torch.where(finite, reference, self.reference))
+
+    def _differentiate(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tuple[Tensor, Tensor]:
+        """Gradient of the base-weighted loss ``(D,)``, and slope of each part along the reference ``(n,)``."""
+        if len(self.reference) == 0:
+            return weighted_gradient_and_slopes(losses, base_weights, shared, None)
+        if self._two_passes is None:
+            self._two_passes = two_passes_suffice(losses, base_weights, shared, self.reference)
+        if self._two_passes:
+            return weighted_gradient_and_slopes(losses, base_weights, shared, self.reference)
+        gradients = part_gradients(losses, shared)
+        return base_weights @ gradients, gradients @ self.reference
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
         saved = state_dict.get(f'{prefix}reference')

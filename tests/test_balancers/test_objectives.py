@@ -7,7 +7,7 @@ import torch
 from registry import BASE_WEIGHTS, PARTS, build, objective, random_context, random_parts
 
 from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
-from slf_mmdet.balancers.part_gradients import part_gradients
+from slf_mmdet.balancers.part_gradients import part_gradients, two_passes_suffice, weighted_gradient_and_slopes
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
 
@@ -102,6 +102,102 @@ def test_part_gradients():
     losses.sum().backward()  # the graph is still there
     with pytest.raises(ValueError, match='neither `shared` nor the context carries a graph'):
         part_gradients(losses, torch.ones(2))
+
+
+class OnceDifferentiable(torch.autograd.Function):
+    """The square, whose gradient is no longer differentiable, as that of mmcv's compiled operations."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return 2 * ctx.saved_tensors[0] * grad
+
+
+def squares(x, square):
+    """Three parts of two images, the last of which does not depend on x."""
+    return torch.stack([square(x).sum() * torch.ones(2), square(x[:2]).prod() * torch.ones(2), torch.ones(2)], dim=1)
+
+
+def test_weighted_gradient_and_slopes_are_those_of_the_part_gradients():
+    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    losses, weights, direction = squares(x, torch.square), torch.tensor([5.0, 1.0, 0.5]), torch.tensor([1.0, 0.3, -2.0])
+    gradients = part_gradients(losses, x)
+    for along in (direction, None):
+        gradient, slopes = weighted_gradient_and_slopes(losses, weights, x, along)
+        torch.testing.assert_close(gradient, weights @ gradients)
+        torch.testing.assert_close(slopes, gradients @ along if along is not None else torch.zeros(3))
+        assert not gradient.requires_grad and not slopes.requires_grad
+    losses.sum().backward()  # the graph is still there
+
+
+class Untracked(torch.autograd.Function):
+    """The square, whose gradient comes from outside torch and does not say that it has none of its own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.from_numpy(2 * ctx.saved_tensors[0].detach().numpy() * grad.detach().numpy())
+
+
+class Failing(torch.autograd.Function):
+    """The square, whose gradient can be computed once and then fails, as where memory runs out."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, grad):
+        if grad.requires_grad:
+            raise RuntimeError('out of memory')
+        return grad
+
+
+def mixed(square):
+    """Parts of which one is made with that square, one without."""
+    return lambda x: torch.stack([square(x).sum(), torch.square(x).prod()])
+
+
+@pytest.mark.parametrize('square', [OnceDifferentiable.apply, Untracked.apply])
+@pytest.mark.parametrize('parts', [mixed, lambda square: lambda x: squares(x, square)])
+def test_heldout_does_without_second_derivatives(square, parts):
+    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    num_parts = parts(square)(x).shape[-1]
+    made = [build_objective('heldout', num_parts) for _ in range(2)]
+    for _ in range(3):
+        once, twice = (
+            objective.costs(parts(of)(x), BASE[:num_parts], x) for objective, of in zip(made, (square, torch.square))
+        )
+        torch.testing.assert_close(once, twice)
+    assert once.abs().sum() > 0
+    assert [objective._two_passes for objective in made] == [False, True]
+
+
+def test_no_other_error_is_hidden():
+    x = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match='out of memory'):
+        two_passes_suffice(mixed(Failing.apply)(x), BASE[:2], x, torch.ones(3))
+
+
+def test_what_is_not_finite_decides_nothing():
+    x = torch.tensor([1.0, float('inf'), 1.0], requires_grad=True)
+    assert two_passes_suffice(mixed(torch.square)(x), BASE[:2], x, torch.ones(3)) is None
+
+
+def test_parts_that_do_not_depend_on_what_is_shared_have_no_slope():
+    x, y = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    gradient, slopes = weighted_gradient_and_slopes(mixed(torch.square)(y), BASE[:2], x, torch.ones(3))
+    assert gradient.tolist() == [0.0] * 3 and slopes.tolist() == [0.0] * 2
+    assert two_passes_suffice(mixed(torch.square)(y), BASE[:2], x, torch.ones(3))
 
 
 class Toy:
