@@ -9,7 +9,7 @@ from torch import Tensor
 from .base import LossBalancer, Weighing
 from .checks import require
 from .decision import DecisionNetwork
-from .objectives import JointObjective, Shared, build_objective
+from .objectives import Criterion, JointObjective, Shared, build_objective
 from .sampling import SampledWeights
 
 
@@ -47,7 +47,8 @@ class SLFBalancer(SampledWeights, LossBalancer):
         objective: what the decision network minimises, by name or as ``dict(type=name, ...)`` with its settings:
             ``'joint'`` (Algorithm 1), ``'normalized'``, ``'improvement'`` or ``'heldout'``, see
             :mod:`~slf_mmdet.balancers.objectives`.
-        kl_weight: :math:`\kappa` >= 0; 0 for Algorithm 1 as it is written, one loss for both and no anchor.
+        kl_weight: :math:`\kappa` >= 0; 0 for Algorithm 1 as it is written, one loss for both and no anchor. ``None``
+            takes what suits the objective: 1 for ``'heldout'``, 20 for the others.
         base_share: :math:`s` in [0, 1], the share that stays at the base weights.
         warmup: iterations >= 0 at the start in which the detector gets the base weights, while the decision network
             learns already.
@@ -70,7 +71,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
         detach_context: bool = True,
         initial: str = 'base',
         objective: Union[str, dict] = 'joint',
-        kl_weight: float = 20.0,
+        kl_weight: Optional[float] = None,
         base_share: float = 0.0,
         warmup: int = 0,
         hidden_dim: int = 64,
@@ -86,7 +87,8 @@ class SLFBalancer(SampledWeights, LossBalancer):
             ('initial', initial, ('base', 'uniform')),
         ):
             require(value in choices, self._name, key, f'one of {list(choices)}', value)
-        require(0 <= kl_weight < float('inf'), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
+        if kl_weight is not None:
+            require(0 <= kl_weight < float('inf'), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
         hint = 'It is a share of the weight.'
         require(0 <= base_share <= 1, self._name, 'base_share', 'in [0, 1]', base_share, hint)
         hint = 'It counts iterations.'
@@ -99,13 +101,13 @@ class SLFBalancer(SampledWeights, LossBalancer):
 
         self.granularity = granularity
         self.detach_context = detach_context
-        self.kl_weight = float(kl_weight)
         self.base_share = float(base_share)
         self.warmup = warmup
         try:
             self.objective = build_objective(objective, len(self.parts))
         except ValueError as error:
             raise ValueError(f'{self._name}: {error}') from None
+        self.kl_weight = self.objective.default_kl_weight if kl_weight is None else float(kl_weight)
         self.register_buffer('base_p', self.base_weights / self.total_weight, persistent=False)
         self.base_p: Tensor
         start = self.base_p if initial == 'base' else torch.full_like(self.base_p, 1 / len(self.parts))
@@ -116,13 +118,20 @@ class SLFBalancer(SampledWeights, LossBalancer):
     def needs_shared(self) -> bool:  # type: ignore[override]
         return self.objective.needs_shared
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor], shared: Shared = None) -> Weighing:
+    @property
+    def needs_criterion(self) -> bool:  # type: ignore[override]
+        return self.objective.needs_criterion
+
+    def weigh(
+        self, losses: Tensor, context: Optional[Tensor], shared: Shared = None, criterion: Criterion = None
+    ) -> Weighing:
         log_p = self._decide(losses, context)
         warm = self.counter.value < self.warmup
         weights = self.total_weight * ((1 - self.base_share) * self._sample(log_p) + self.base_share * self.base_p)
         if self.literal:
             return Weighing(weights.mul(0).add(self.base_weights) if warm else weights)
-        costs = self.objective.costs(losses, self.base_weights, context if shared is None else shared)
+        shared = context if shared is None else shared
+        costs = self.objective.costs(losses, self.base_weights, shared, criterion)
         kl = (log_p.exp() * (log_p - self.base_p.log())).sum(-1).mean()
         goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
         return Weighing(self.base_weights.expand_as(weights) if warm else weights.detach(), penalty=goal)

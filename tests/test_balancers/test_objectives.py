@@ -48,19 +48,23 @@ class Linear:
         return self.gradients[step] @ self.shared + 1.0
 
 
-def test_heldout_compares_each_part_with_the_batches_before():
-    problem, made = Linear(5), build_objective(dict(type='heldout', momentum=0.6), 4)
-    reference, smooth = [0.0] * 6, [0.0] * 4
+@pytest.mark.parametrize('reference', ['base', 'criterion'])
+def test_heldout_compares_each_part_with_the_batches_before(reference):
+    problem, made = Linear(5), build_objective(dict(type='heldout', momentum=0.6, reference=reference), 4)
+    wanted = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    trace, mean, square = [0.0] * 6, [0.0] * 4, [0.0] * 4
     for step in range(5):
-        costs = made.costs(problem.losses(step), BASE, problem.shared)
+        costs = made.costs(problem.losses(step), BASE, problem.shared, lambda step=step: wanted[step] @ problem.shared)
         g = problem.gradients[step].tolist()
-        helps = [sum(a * b for a, b in zip(g[i], reference)) for i in range(4)]
-        smooth = [0.6 * old + 0.4 * new for old, new in zip(smooth, helps)]
-        scale = sum(float(BASE[i]) * abs(smooth[i]) for i in range(4))
-        expected = [-help_ / scale if scale else 0.0 for help_ in smooth]
+        helps = [sum(a * b for a, b in zip(g[i], trace)) for i in range(4)]
+        mean = [0.6 * old + 0.4 * new for old, new in zip(mean, helps)]
+        square = [0.6 * old + 0.4 * new**2 for old, new in zip(square, helps)]
+        scale = sum(float(BASE[i]) * math.sqrt(square[i]) for i in range(4))
+        expected = [-value / scale if scale else 0.0 for value in mean]
         assert costs.tolist() == pytest.approx(expected, abs=1e-5)
-        batch = [sum(float(BASE[i]) * g[i][d] for i in range(4)) for d in range(6)]
-        reference = [0.6 * old + 0.4 * new for old, new in zip(reference, batch)]
+        base = [sum(float(BASE[i]) * g[i][d] for i in range(4)) for d in range(6)]
+        now = base if reference == 'base' else wanted[step].tolist()
+        trace = [0.6 * old + 0.4 * new for old, new in zip(trace, now)]
 
 
 def test_heldout_keeps_its_costs_between_comparisons():
@@ -302,6 +306,7 @@ def test_number_of_samples_follows_a_schedule():
         (dict(type='joint', momentum=0.5), r"'joint' has no setting \['momentum'\]; it has \[\]"),
         (dict(type='heldout', momentum=1.0), r'momentum must be in \[0, 1\), found 1.0'),
         (dict(type='heldout', interval=0), 'interval must be an integer >= 1, found 0'),
+        (dict(type='heldout', reference='map'), r"reference must be one of \['base', 'criterion'\], found 'map'"),
     ],
 )
 def test_wrong_objectives(cfg, message):
@@ -312,6 +317,29 @@ def test_wrong_objectives(cfg, message):
 def test_wrong_warmup():
     with pytest.raises(ValueError, match='warmup must be an integer >= 0, found -1'):
         build('SLFBalancer', warmup=-1)
+
+
+def test_only_the_criterion_as_reference_asks_for_it():
+    asked = []
+
+    def criterion():
+        asked.append(True)
+        return (context * context.detach()).sum()
+
+    context = random_context().requires_grad_()
+    parts = {name: (context * (i + 1)).mean(1) for i, name in enumerate(PARTS)}
+    for reference in ('base', 'criterion'):
+        balancer = build('SLFBalancer', objective=dict(type='heldout', reference=reference))
+        assert balancer.needs_criterion == (reference == 'criterion')
+        balancer(parts, context, criterion=criterion)
+        assert bool(asked) == (reference == 'criterion')
+    with pytest.raises(ValueError, match="reference='criterion' needs a detector that offers a measure"):
+        balancer(parts, context)
+
+
+def test_each_objective_has_an_anchor_of_its_own():
+    assert build('SLFBalancer').kl_weight == 20 and build('SLFBalancer', objective='heldout').kl_weight == 1
+    assert build('SLFBalancer', objective='heldout', kl_weight=0.5).kl_weight == 0.5
 
 
 def test_heldout_needs_something_shared():
