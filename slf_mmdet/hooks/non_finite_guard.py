@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     Attributes:
         iteration: of the training, counted from 0.
         images: paths, or ids where there are no paths.
-        losses: what the detector returned: losses, and ``balance/<part>`` where there is a balancer.
+        losses: what the detector returned, as far as it is watched: losses, and ``balance/<part>`` where there is a balancer.
         parts: what the balancers were given: unweighted parts, scalars or ``(N,)`` per image.
     """
 
@@ -122,9 +122,8 @@ class NonFiniteGuardHook(Hook):
 
     def _after_forward(self, runner: Runner, model: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
         if model.training and kwargs.get('mode') == 'loss':
-            samples = kwargs.get('data_samples') or ()
-            images = [str(sample.get('img_path') or sample.get('img_id')) for sample in samples]
-            self._batches.append(Batch(runner.iter, images, _detached(output), self._parts))
+            images = _image_names(kwargs.get('data_samples'))
+            self._batches.append(Batch(runner.iter, images, _watched(output), self._parts))
         self._parts = {}
 
     def _step(self, runner: Runner, step: Callable, **kwargs: Any) -> None:
@@ -145,7 +144,10 @@ class NonFiniteGuardHook(Hook):
 
     def _skip(self, runner: Runner, message: str) -> None:
         for name, buffer in _float_buffers(_unwrapped(runner)):
-            buffer.copy_(self._buffers[name])
+            if buffer.shape == self._buffers[name].shape:
+                buffer.copy_(self._buffers[name])
+            else:  # sized by this very step
+                buffer.data = self._buffers[name].clone()
         self.num_skipped += 1
         self._in_a_row += 1
         runner.message_hub.update_info(SKIPPED, self.num_skipped)
@@ -158,7 +160,7 @@ class NonFiniteGuardHook(Hook):
 
     def _all_finite(self, batches: List[Batch], wrapper: OptimWrapper) -> bool:
         """Whether losses and gradients are finite in all processes."""
-        values = [value.sum() for batch in batches for value in _tensors(batch.losses)]
+        values = [value.float().sum() for batch in batches for value in _tensors(batch.losses)]
         scaler = getattr(wrapper, 'loss_scaler', None)
         if scaler is None or not scaler.is_enabled():
             grads = [p.grad for group in wrapper.optimizer.param_groups for p in group['params'] if p.grad is not None]
@@ -178,10 +180,18 @@ def _float_buffers(model: nn.Module) -> Iterator[tuple]:
     return ((name, buffer) for name, buffer in model.named_buffers() if buffer.is_floating_point())
 
 
-def _detached(losses: Dict[str, Any]) -> Dict[str, Any]:
+def _image_names(samples: Any) -> List[str]:
+    """Paths of the images, or ids; none where the data is not a list of samples (semi-supervised detectors)."""
+    samples = samples if isinstance(samples, (list, tuple)) else ()
+    return [str(sample.get('img_path') or sample.get('img_id')) for sample in samples]
+
+
+def _watched(losses: Dict[str, Any]) -> Dict[str, Any]:
+    """What enters the objective, and the weights; others, an accuracy without samples say, may be nan."""
     return {
         key: value.detach() if isinstance(value, Tensor) else [item.detach() for item in value]
         for key, value in losses.items()
+        if 'loss' in key or key.startswith('balance/')
     }
 
 

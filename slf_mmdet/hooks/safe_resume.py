@@ -40,7 +40,7 @@ class SafeResumeHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Checks on the first process; all take its answer."""
-        if runner.cfg.get('load_from') is None and not runner.cfg.get('resume'):
+        if runner._load_from is None and not runner._resume:
             return
         answer: List[Optional[str]] = [None]
         if dist.is_main_process():
@@ -61,7 +61,7 @@ class SafeResumeHook(Hook):
                 )
 
     def _check(self, runner: Runner) -> None:
-        named = runner.cfg.get('load_from')
+        named = runner._load_from
         if named is None:
             self._check_last(runner)
         elif Path(named).is_file() and not _is_old_format(Path(named)) and (fault := find_fault(named)):

@@ -164,6 +164,23 @@ def test_no_fault_reaches_any_balancer(tmp_path, name):
     assert_finite(state(runner))
 
 
+def test_a_fault_in_the_step_that_sizes_a_buffer(tmp_path):
+    balancer = dict(type='SLFBalancer', objective='heldout')  # its reference has no size before the first step
+    runner, guard = train(tmp_path, [image(i, NAN if i == 1 else None) for i in range(8)], balancer=balancer)
+    assert guard.num_skipped == 1
+    assert_finite(state(runner))
+
+
+class WithAccuracy(TinyDetector):
+    def forward(self, inputs, data_samples, mode='loss'):
+        return dict(super().forward(inputs, data_samples, mode), acc=torch.tensor(NAN))
+
+
+def test_values_outside_of_the_objective_may_be_nan(tmp_path):
+    _, guard = train(tmp_path, [image(i) for i in range(4)], 'raise', model=WithAccuracy(STATIC))
+    assert guard.num_skipped == 0
+
+
 def test_number_is_carried_by_the_checkpoint(tmp_path):
     runner, _ = train(tmp_path, [image(0, NAN), image(1), image(2), image(3)])
     assert runner.message_hub.get_info('skipped_steps') == 1

@@ -5,7 +5,6 @@ import shutil
 
 import pytest
 import torch
-from mmengine.config import Config
 
 from slf_mmdet.hooks import BrokenCheckpointError, SafeResumeHook
 from slf_mmdet.hooks.safe_resume import find_fault, numbered_checkpoints
@@ -14,9 +13,9 @@ from slf_mmdet.hooks.safe_resume import find_fault, numbered_checkpoints
 class Runner:
     """What the hook asks of a runner."""
 
-    def __init__(self, work_dir, **cfg):
+    def __init__(self, work_dir, resume=False, load_from=None):
         self.work_dir = str(work_dir)
-        self.cfg = Config(cfg)
+        self._resume, self._load_from = resume, load_from
         self.logger = self
         self.logged = []
 

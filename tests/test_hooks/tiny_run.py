@@ -47,21 +47,26 @@ def collate(batch):
     )
 
 
-def build_runner(work_dir, model, images, *hooks, batch_size=2, optimizer=None, num_workers=0, **wrapper):
+def build_runner(
+    work_dir, model, images, *hooks, max_epochs=1, resume=False, shuffle=False, optimizer=None, runner=None, **wrapper
+):
+    """Batches of two; ``runner`` are further arguments of the runner, ``wrapper`` of the optimizer's wrapper."""
     return Runner(
         model,
         work_dir=str(work_dir),
         train_dataloader=dict(
-            batch_size=batch_size,
-            num_workers=num_workers,
+            batch_size=2,
+            num_workers=0,
             collate_fn=collate,
-            sampler=dict(type='DefaultSampler', shuffle=False),
+            sampler=dict(type='DefaultSampler', shuffle=shuffle),
             dataset=images,
         ),
         optim_wrapper=dict(optimizer=optimizer or dict(type='SGD', lr=0.05, momentum=0.9), **wrapper),
-        train_cfg=dict(by_epoch=True, max_epochs=1),
+        train_cfg=dict(by_epoch=True, max_epochs=max_epochs),
         custom_hooks=list(hooks),
         default_hooks=dict(checkpoint=None),
         default_scope='mmdet',
+        resume=resume,
         experiment_name=f'{Path(work_dir).name}_{next(_names)}',
+        **(runner or {}),
     )
