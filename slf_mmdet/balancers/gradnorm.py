@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .base import LossBalancer, Weighing
 from .buffer_adam import BufferAdam
+from .checks import is_number
 from .part_gradients import part_gradients
 from .safe_math import ratio
 
@@ -47,7 +48,7 @@ class GradNormBalancer(LossBalancer):
 
     def __init__(self, alpha: float = 1.5, lr: float = 0.025, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        if not 0 <= alpha < float('inf'):
+        if not is_number(alpha, 0):
             raise ValueError(f'GradNormBalancer: alpha must be a finite number >= 0, found {alpha!r}.')
         self.alpha = float(alpha)
         size = len(self.parts)

@@ -5,6 +5,7 @@ from typing import Any, Dict, Sequence, Type, Union
 import torch
 from torch import Tensor, nn
 
+from .checks import is_number
 from .part_gradients import part_gradients
 
 Shared = Union[Tensor, Sequence[Tensor], None]
@@ -176,7 +177,7 @@ def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objectiv
         raise ValueError(f'objective {name!r} has no setting {unknown}; it has {list(known)}.')
     momentum: Any = settings.get('momentum', 0.5)
     interval: Any = settings.get('interval', 1)
-    if not 0 <= momentum < 1:
+    if not (is_number(momentum, 0) and momentum < 1):
         raise ValueError(f'objective {name!r}: momentum must be in [0, 1), found {momentum!r}.')
     if not (isinstance(interval, int) and interval >= 1):
         raise ValueError(f'objective {name!r}: interval must be an integer >= 1, found {interval!r}.')

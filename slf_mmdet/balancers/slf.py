@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
-from .checks import require
+from .checks import is_count, is_number, require
 from .decision import DecisionNetwork
 from .objectives import JointObjective, Shared, build_objective
 from .sampling import SampledWeights
@@ -86,11 +86,17 @@ class SLFBalancer(SampledWeights, LossBalancer):
             ('initial', initial, ('base', 'uniform')),
         ):
             require(value in choices, self._name, key, f'one of {list(choices)}', value)
-        require(0 <= kl_weight < float('inf'), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
+        require(
+            is_number(kl_weight, 0),
+            self._name,
+            'kl_weight',
+            'a finite number >= 0',
+            kl_weight,
+        )
         hint = 'It is a share of the weight.'
-        require(0 <= base_share <= 1, self._name, 'base_share', 'in [0, 1]', base_share, hint)
+        require(is_number(base_share, 0, 1), self._name, 'base_share', 'in [0, 1]', base_share, hint)
         hint = 'It counts iterations.'
-        require(isinstance(warmup, int) and warmup >= 0, self._name, 'warmup', 'an integer >= 0', warmup, hint)
+        require(is_count(warmup, 0), self._name, 'warmup', 'an integer >= 0', warmup, hint)
         for name, weight in dict(base_weights or {}).items():
             hint = 'A part that should not count has no place here.'
             require(weight > 0, self._name, f'base_weights[{name!r}]', '> 0', weight, hint)

@@ -12,6 +12,8 @@ from mmengine import dist
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import Tensor, nn
 
+from .checks import is_count
+
 
 class StepCounter(nn.Module):
     """Counts training steps in a buffer, with a mirror in Python that costs no synchronisation to read."""
@@ -37,10 +39,15 @@ class StepGenerator(nn.Module):
     Args:
         seed: ``None`` draws one from torch's global generator, so that it follows the seed of the run. Then all
             processes take that of the first, since a run may seed them differently (``diff_rank_seed``).
+
+    Raises:
+        ValueError: ``seed`` is neither ``None`` nor an integer >= 0.
     """
 
     def __init__(self, seed: Union[int, None] = None) -> None:
         super().__init__()
+        if seed is not None and not is_count(seed, 0):
+            raise ValueError(f'seed must be an integer >= 0, or None for one from the seed of the run, found {seed!r}.')
         drawn = torch.randint(2**31, (), device='cpu') if seed is None else torch.tensor(seed, device='cpu')
         if seed is None:
             dist.broadcast(drawn)

@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     Attributes:
         iteration: of the training, counted from 0.
         images: paths, or ids where there are no paths.
-        losses: what the detector returned, as far as it is watched: losses, and ``balance/<part>`` where there is a balancer.
+        losses: what the detector returned, as far as it is watched: losses, and ``balance/<part>`` of a balancer.
         parts: what the balancers were given: unweighted parts, scalars or ``(N,)`` per image.
     """
 
@@ -136,9 +136,9 @@ class NonFiniteGuardHook(Hook):
         message = message or 'a loss or gradient of another process is not finite: see its message'
         if self.policy == 'raise':
             raise NonFiniteError(
-                f"NonFiniteGuardHook: {message}\nLook at these images' annotations; a lower learning rate, a warm-up or "
-                "optim_wrapper.clip_grad=dict(max_norm=...) help where weights have grown; policy='skip' leaves such "
-                'steps out.'
+                f"NonFiniteGuardHook: {message}\nLook at these images' annotations; a lower learning rate, a warm-up "
+                "or optim_wrapper.clip_grad=dict(max_norm=...) help where weights have grown; policy='skip' leaves "
+                'such steps out.'
             )
         self._skip(runner, message)
 

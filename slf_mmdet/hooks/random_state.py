@@ -21,7 +21,7 @@ _EPOCH, _ITERATION = 0, 1
 
 @HOOKS.register_module()
 class RandomStateHook(Hook):
-    """Seeds Python, NumPy, PyTorch and the data loader's workers for every epoch, and all but the workers for every step.
+    """Seeds Python, NumPy and PyTorch anew for every step, and the data loader's workers for every epoch.
 
     A run that was killed and resumed from the checkpoint of an epoch is then the uninterrupted one, to the bit where
     the arithmetic is deterministic: on CPU, or with ``randomness=dict(deterministic=True)``. The number of worker

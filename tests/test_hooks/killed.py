@@ -62,10 +62,9 @@ def train(cfg, cwd):
     torch.set_num_threads(1)
     register_all_modules()
     Path(cfg['work_dir']).mkdir(exist_ok=True)
-    with open(Path(cfg['work_dir']) / 'stdout.txt', 'a') as file:
-        with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
-            runner = Runner.from_cfg(Config(cfg))
-            runner.train()
+    with open(Path(cfg['work_dir']) / 'stdout.txt', 'a') as file, contextlib.redirect_stdout(file):
+        runner = Runner.from_cfg(Config(cfg))
+        runner.train()
     metrics = {
         key: scalars.data[0].tolist()[-1:]
         for key, scalars in runner.message_hub.log_scalars.items()
