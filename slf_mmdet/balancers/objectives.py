@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .checks import is_number
 from .part_gradients import part_gradients
+from .processes import mean_over_processes
 
 Shared = Union[Tensor, Sequence[Tensor], None]
 
@@ -20,9 +21,12 @@ class Objective(nn.Module):
 
     Attributes:
         needs_shared: whether :meth:`costs` differentiates the parts.
+        over_processes: whether what is compared are means over the processes, each of which must then call
+            :meth:`costs` in every training step.
     """
 
     needs_shared = False
+    over_processes = False
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
         """Costs of the parts.
@@ -37,6 +41,9 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
+    def _mean(self, values: Tensor) -> Tensor:
+        return mean_over_processes(values) if self.over_processes and self.training else values
+
 
 class JointObjective(Objective):
     r"""Algorithm 1 of Liu & Lai, AAAI 2020: the weighted training loss itself, :math:`c_i = \ell_i / \bar L`.
@@ -48,7 +55,7 @@ class JointObjective(Objective):
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
         losses = losses.detach()
-        return losses / _positive((base_weights * losses).sum(-1).mean())
+        return losses / _positive(self._mean((base_weights * losses).sum(-1).mean()))
 
 
 class NormalizedObjective(Objective):
@@ -72,7 +79,7 @@ class NormalizedObjective(Objective):
 
     def _update(self, losses: Tensor) -> Tensor:
         """Running means of the parts, this batch included."""
-        now = losses if losses.dim() == 1 else losses.mean(0)
+        now = self._mean(losses if losses.dim() == 1 else losses.mean(0))
         now = torch.where(now.isfinite(), now, self.mean)
         mean = torch.where(self.mean > 0, torch.lerp(now, self.mean, self.momentum), now)
         if self.training:
@@ -130,7 +137,7 @@ class HeldOutObjective(Objective):
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
         if self.training and torch.is_grad_enabled():
             if self._calls % self.interval == 0:
-                self._compare(part_gradients(losses, shared), base_weights)
+                self._compare(self._mean(part_gradients(losses, shared)), base_weights)
             self._calls += 1
             self.calls += 1
         return -self.helps / _positive((base_weights * self.helps.abs()).sum())
@@ -181,4 +188,6 @@ def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objectiv
         raise ValueError(f'objective {name!r}: momentum must be in [0, 1), found {momentum!r}.')
     if not (isinstance(interval, int) and interval >= 1):
         raise ValueError(f'objective {name!r}: interval must be an integer >= 1, found {interval!r}.')
-    return JointObjective() if name == 'joint' else OBJECTIVES[name](num_parts, **settings)
+    objective = JointObjective() if name == 'joint' else OBJECTIVES[name](num_parts, **settings)
+    objective.over_processes = True
+    return objective

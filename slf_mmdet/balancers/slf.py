@@ -41,7 +41,10 @@ class SLFBalancer(SampledWeights, LossBalancer):
         sampler: ``'gumbel'``, or ``'softmax'`` for p itself (the paper's ablation; K and tau have no effect).
         hard: one-hot samples with the gradient of the relaxed ones, as in the paper; ``False`` relaxes them.
         granularity: ``'image'`` for weights of their own for each image, ``'batch'`` for one set from the mean
-            context. Parts that are scalars always get the latter.
+            context, in distributed training that of all processes. Parts that are scalars always get the latter.
+        noise: of the samples in distributed training: ``'independent'`` in each process, or ``'shared'``: the i-th
+            images of all processes get the same noise. ``None`` means independent for weights by image, as it is among
+            the images of one process, and shared for one set of weights, which is then equal in all processes.
         detach_context: keep the decision network's gradient out of the detector.
         initial: p at the start, ``'base'`` for :math:`q` or ``'uniform'``.
         objective: what the decision network minimises, by name or as ``dict(type=name, ...)`` with its settings:
@@ -75,6 +78,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
         warmup: int = 0,
         hidden_dim: int = 64,
         seed: Optional[int] = None,
+        noise: Optional[str] = None,
         parts: Optional[Sequence[str]] = None,
         base_weights: Optional[dict] = None,
         context_dim: Optional[int] = None,
@@ -116,7 +120,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
         self.base_p: Tensor
         start = self.base_p if initial == 'base' else torch.full_like(self.base_p, 1 / len(self.parts))
         self.decision_network = DecisionNetwork(context_dim, start, hidden_dim)
-        self._init_sampling(num_samples, tau, sampler, hard, seed)
+        self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
 
     @property
     def needs_shared(self) -> bool:  # type: ignore[override]
@@ -125,7 +129,8 @@ class SLFBalancer(SampledWeights, LossBalancer):
     def weigh(self, losses: Tensor, context: Optional[Tensor], shared: Shared = None) -> Weighing:
         log_p = self._decide(losses, context)
         warm = self.counter.value < self.warmup
-        weights = self.total_weight * ((1 - self.base_share) * self._sample(log_p) + self.base_share * self.base_p)
+        sampled = self._sample(log_p, one_for_all=self._one_for_all(losses))
+        weights = self.total_weight * ((1 - self.base_share) * sampled + self.base_share * self.base_p)
         if self.literal:
             return Weighing(weights.mul(0).add(self.base_weights) if warm else weights)
         costs = self.objective.costs(losses, self.base_weights, context if shared is None else shared)
@@ -145,6 +150,9 @@ class SLFBalancer(SampledWeights, LossBalancer):
             raise ValueError(f'SLFBalancer: context must be of shape (N, {self.context_dim}), found {found}.')
         if self.detach_context:
             context = context.detach()
-        if self.granularity == 'batch' or losses.dim() == 1:
-            context = context.mean(0, keepdim=True)
+        if self._one_for_all(losses):
+            context = self.mean_over_processes(context.mean(0, keepdim=True))
         return self.decision_network(context)
+
+    def _one_for_all(self, losses: Tensor) -> bool:
+        return self.granularity == 'batch' or losses.dim() == 1

@@ -55,8 +55,10 @@ class StepGenerator(nn.Module):
         self.seed: Tensor
         self.value = int(drawn)
 
-    def at(self, step: int, device: torch.device) -> torch.Generator:
-        mixed = np.random.SeedSequence((self.value, step)).generate_state(1, np.uint32)
+    def at(self, step: int, device: torch.device, rank: int = 0) -> torch.Generator:
+        """The generator of a step; ``rank`` is the number of the process, where processes draw independently."""
+        numbers = (self.value, step, rank) if rank else (self.value, step)
+        mixed = np.random.SeedSequence(numbers).generate_state(1, np.uint32)
         return torch.Generator(device).manual_seed(int(mixed[0]))
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:

@@ -43,6 +43,8 @@ class StochasticLoss(SampledWeights):
             which both networks minimise the loss. Otherwise the decision network minimises the loss relative to that
             of q, plus :math:`\kappa\, KL(p \| q)`.
         seed: of the samples; ``None`` follows the seed of the run. The checkpoint carries it.
+        noise: in distributed training, ``'independent'`` in each process, or ``'shared'``. Heads that leave out a loss
+            where a batch has no object need ``find_unused_parameters=True`` there, since this loss has parameters.
         use_sigmoid: as mmdet's heads ask it of ``loss_cls``; the candidates must agree.
         use_mask: for ``loss_mask`` of mask heads, which predict a mask of each class and give the class as third
             argument: candidates see the mask of that class as H * W logits, for sigmoid.
@@ -67,6 +69,7 @@ class StochasticLoss(SampledWeights):
         detach_context: bool = False,
         kl_weight: float = 0.0,
         seed: Optional[int] = None,
+        noise: str = 'independent',
         use_sigmoid: bool = False,
         use_mask: bool = False,
         reduction: str = 'mean',
@@ -96,7 +99,7 @@ class StochasticLoss(SampledWeights):
         self.register_buffer('initial_p', self._initial_p(initial), persistent=False)
         self.initial_p: Tensor
         self.decision_network = DecisionNetwork(context_dim, self.initial_p, hidden_dim)
-        self._init_sampling(num_samples, tau, sampler, hard, seed)
+        self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
         self.last_weights: Optional[Tensor] = None
         self._weights_seen: Optional[Tensor] = None
         self._samples_seen = 0
