@@ -93,6 +93,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             context: ``(N, D)`` what the detector put out, at least fp32, or ``None``.
         """
 
+    @torch.compiler.disable  # what counts steps would be compiled anew in each of them
     def forward(
         self,
         parts: Mapping[str, Tensor],

@@ -104,6 +104,7 @@ class StochasticLoss(SampledWeights):
         self._weights_seen: Optional[Tensor] = None
         self._samples_seen = 0
 
+    @torch.compiler.disable  # as in LossBalancer
     def forward(
         self,
         pred: Tensor,

@@ -24,7 +24,9 @@ def models():
     fcos = tiny_model('fcos')
     fcos.detector.bbox_head.loss_bbox = STOCHASTIC  # the head leaves it out where there is no object
     return dict(
-        retinanet=(tiny_model('retinanet'), False), faster_rcnn=(tiny_model('faster_rcnn'), False), stochastic=(fcos, True)
+        retinanet=(tiny_model('retinanet'), False),
+        faster_rcnn=(tiny_model('faster_rcnn'), False),
+        stochastic=(fcos, True),
     )
 
 
