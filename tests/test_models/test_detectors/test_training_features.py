@@ -58,7 +58,7 @@ def test_autocast_on_cpu(detector, dtype):
     total, wanted = (
         detector.parse_losses(each)[0].item() for each in (losses, exact(**copy.deepcopy(inputs), mode='loss'))
     )
-    assert total == pytest.approx(wanted, rel=0.05)
+    assert total == pytest.approx(wanted, rel=0.25)  # an IoU that rounds to 0 makes another box responsible
 
 
 @WITH_GPU
@@ -115,10 +115,8 @@ def test_compiled_train_step_is_the_ordinary_one():
     torch._dynamo.reset()
     compiled_step = torch.compile(compiled.train_step, backend='eager')
     for step in range(3):
-        ours, theirs = (
-            compiled_step(batch(2, seed=step), wrappers[1]),
-            plain.train_step(batch(2, seed=step), wrappers[0]),
-        )
+        ours = compiled_step(batch(2, seed=step), wrappers[1])
+        theirs = plain.train_step(batch(2, seed=step), wrappers[0])
         for key, value in theirs.items():
             torch.testing.assert_close(ours[key], value, rtol=1e-3, atol=1e-4)
         if step:
