@@ -66,7 +66,7 @@ TABLE = [
     (
         dict(errors={'mmdet.models': 'AssertionError: no'}),
         'import slf_mmdet',
-        'import mmdet.models: AssertionError: no',
+        'models: AssertionError: no',
     ),
 ]
 
