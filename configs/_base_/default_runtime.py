@@ -8,6 +8,11 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
+    # With their scope, so that configs of other scopes can inherit them
+    num_classes=dict(type='mmdet.NumClassCheckHook'),
+    non_finite_guard=dict(type='mmdet.NonFiniteGuardHook', policy='raise'),
+    random_state=dict(type='mmdet.RandomStateHook'),
+    safe_resume=dict(type='mmdet.SafeResumeHook'),
 )
 
 env_cfg = dict(

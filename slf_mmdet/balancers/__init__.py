@@ -1,6 +1,7 @@
 """Balancers: loss parts in, weights out, one objective. They know nothing of detectors or configs."""
 
 from .base import LossBalancer, Weighing
+from .config import checked_balancer
 from .cov import CoVBalancer
 from .decision import DecisionNetwork
 from .dwa import DWABalancer
@@ -40,5 +41,6 @@ __all__ = [
     'StaticBalancer',
     'UncertaintyBalancer',
     'Weighing',
+    'checked_balancer',
     'multiple_gumbel_softmax',
 ]

@@ -31,7 +31,7 @@ class Anchor(nn.Module):
         return False
 
     def measure(self, losses: Tensor, shared: Shared) -> Tensor:
-        """What a batch tells, ``(n,)``; its mean over the processes is for :meth:`update`."""
+        """What a batch tells; its mean over the processes is for :meth:`update`."""
         raise NotImplementedError
 
     def update(self, measured: Tensor) -> None:
@@ -69,12 +69,13 @@ class GradientAnchor(Anchor):
         return step < 100 or step % 10 == 0
 
     def measure(self, losses: Tensor, shared: Shared) -> Tensor:
-        return part_gradients(losses, shared).square().sum(1).to(self.squares)
+        return part_gradients(losses, shared)
 
     def update(self, measured: Tensor) -> None:
-        if measured.isfinite().all():  # one bad batch must not spoil what is remembered
+        squares = measured.square().sum(1).to(self.squares)
+        if squares.isfinite().all():  # one bad batch must not spoil what is remembered
             self.measurements.advance()
-            self.squares += (measured - self.squares) / self.measurements.value
+            self.squares += (squares - self.squares) / self.measurements.value
 
     def shares(self) -> Tensor:
         norms = self.squares.sqrt()

@@ -5,9 +5,10 @@ from abc import ABCMeta, abstractmethod
 from typing import Callable, ClassVar, Mapping, NamedTuple, Optional, Sequence, Union
 
 import torch
-from mmengine import dist
 from mmengine.model import BaseModule
 from torch import Tensor
+
+from .processes import mean_over_processes
 
 
 class Weighing(NamedTuple):
@@ -37,9 +38,10 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     batches, so a method that looks at values of losses sees each of them by itself. In eval mode nothing is learnt,
     remembered or exchanged between processes.
 
-    In distributed training the weights are equal in all processes: methods that look at values take their mean over
-    the processes, learnt parameters have their gradients averaged as those of the detector, and random numbers come
-    from one seed. (SLF's weights follow the images, which differ.)
+    Distributed training is that of one process with all images: methods that look at values or gradients take their
+    mean over the processes, learnt parameters have their gradients averaged as those of the detector, and random
+    numbers come from one seed. So the weights are equal in all processes. (Those that SLF gives each image follow the
+    image, and are drawn independently.)
 
     Attributes:
         needs_shared: the method differentiates the parts, see ``shared`` of :meth:`forward`.
@@ -93,6 +95,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             context: ``(N, D)`` what the detector put out, at least fp32, or ``None``.
         """
 
+    @torch.compiler.disable  # what counts steps would be compiled anew in each of them
     def forward(
         self,
         parts: Mapping[str, Tensor],
@@ -140,12 +143,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         return self.mean_over_processes(values if values.dim() == 1 else values.mean(0))
 
     def mean_over_processes(self, values: Tensor) -> Tensor:
-        """The mean of a detached tensor over all processes in training mode, else the tensor itself."""
-        if not self.training or dist.get_world_size() == 1:
-            return values
-        values = values.clone()
-        dist.all_reduce(values, op='mean')
-        return values
+        """The mean over all processes in training mode, else the tensor itself."""
+        return mean_over_processes(values) if self.training else values
 
     def remember(self, values: Tensor, **buffers: Tensor) -> None:
         """Overwrites buffers in training mode, unless a value is not finite: one bad batch must not spoil the history.

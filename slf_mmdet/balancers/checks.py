@@ -1,5 +1,7 @@
 """The wording of a wrong setting: its name, what it must be, and what was found."""
 
+import sys
+
 
 def require(condition: bool, owner: str, key: str, wanted: str, found: object, hint: str = '') -> None:
     """Checks a setting.
@@ -17,3 +19,13 @@ def require(condition: bool, owner: str, key: str, wanted: str, found: object, h
     """
     if not condition:
         raise ValueError(f'{owner}: {key} must be {wanted}, found {found!r}. {hint}'.rstrip())
+
+
+def is_number(value: object, low: float = -sys.float_info.max, high: float = sys.float_info.max) -> bool:
+    """Whether a setting is a finite number in [low, high]; text, ``None``, True and nan are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
+def is_count(value: object, low: int = 1) -> bool:
+    """Whether a setting is an integer >= low; True is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low

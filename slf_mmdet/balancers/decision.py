@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .checks import is_count, require
+
 
 class DecisionNetwork(nn.Module):
     """From the detector's own output to a probability vector: LayerNorm - Linear - ReLU - Linear - log-softmax.
@@ -15,10 +17,15 @@ class DecisionNetwork(nn.Module):
         in_dim: D, size of the input vector.
         initial: ``(n,)`` initial probabilities, > 0, summing to 1.
         hidden_dim: width of the hidden layer.
+
+    Raises:
+        ValueError: a size is not an integer >= 1.
     """
 
     def __init__(self, in_dim: int, initial: Tensor, hidden_dim: int = 64) -> None:
         super().__init__()
+        for key, value in (('context_dim', in_dim), ('hidden_dim', hidden_dim)):
+            require(is_count(value), type(self).__name__, key, 'an integer >= 1', value)
         self.hidden = nn.Linear(in_dim, hidden_dim)
         self.output = nn.Linear(hidden_dim, len(initial))
         nn.init.zeros_(self.output.weight)

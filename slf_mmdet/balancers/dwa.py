@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
+from .checks import is_number
 from .interval_means import IntervalMeans
 
 
@@ -33,7 +34,7 @@ class DWABalancer(LossBalancer):
 
     def __init__(self, temperature: float = 2.0, interval: int = 200, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        if not temperature > 0:
+        if not (is_number(temperature) and temperature > 0):
             raise ValueError(f'DWABalancer: temperature must be > 0, found {temperature!r}.')
         self.temperature = float(temperature)
         self.means = IntervalMeans(len(self.parts), interval)

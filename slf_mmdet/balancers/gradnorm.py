@@ -4,10 +4,12 @@ from typing import Optional, Sequence, Union
 
 import torch
 from mmdet.registry import MODELS
+from mmengine import dist
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
 from .buffer_adam import BufferAdam
+from .checks import is_number
 from .part_gradients import part_gradients
 from .safe_math import ratio
 
@@ -32,7 +34,7 @@ class GradNormBalancer(LossBalancer):
 
     The gradients are taken at ``shared`` of :meth:`~LossBalancer.forward`: the weight of the last shared layer, as in
     the paper, or feature maps. Without it they are taken at the context, the detector's own output, which costs least.
-    Over several processes, norms are averaged. It needs one backward pass of each part down to there.
+    It needs one backward pass of each part down to there; several processes exchange the gradients of the parts.
 
     Args:
         alpha: how much more parts that lag behind get, >= 0; 0 makes all gradients equal.
@@ -47,7 +49,7 @@ class GradNormBalancer(LossBalancer):
 
     def __init__(self, alpha: float = 1.5, lr: float = 0.025, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        if not 0 <= alpha < float('inf'):
+        if not is_number(alpha, 0):
             raise ValueError(f'GradNormBalancer: alpha must be a finite number >= 0, found {alpha!r}.')
         self.alpha = float(alpha)
         size = len(self.parts)
@@ -65,14 +67,19 @@ class GradNormBalancer(LossBalancer):
     ) -> Weighing:
         weights = self.base_weights * self.log_multipliers.exp()
         if self.training and torch.is_grad_enabled():
-            norms = part_gradients(losses, context if shared is None else shared).norm(dim=1)
-            self._learn(losses, norms.to(self.base_weights))
+            self._learn(self.values(losses), self._norms(losses, context if shared is None else shared))
         return Weighing(weights)
 
-    def _learn(self, losses: Tensor, norms: Tensor) -> None:
-        values = losses.detach().to(norms)
-        values = values if values.dim() == 1 else values.mean(0)
-        values, norms = self.mean_over_processes(torch.stack([values, norms]))
+    def _norms(self, losses: Tensor, shared: Union[Tensor, Sequence[Tensor], None]) -> Tensor:
+        gradients = part_gradients(losses, shared)
+        places = [shared] if isinstance(shared, Tensor) else shared or []
+        if all(place.is_leaf for place in places):
+            norms = self.mean_over_processes(gradients).norm(dim=1)
+        else:  # feature maps: each process has those of its images, whose losses count 1 / get_world_size() there
+            norms = (self.mean_over_processes(gradients.square().sum(1)) / dist.get_world_size()).sqrt()
+        return norms.to(self.base_weights)
+
+    def _learn(self, values: Tensor, norms: Tensor) -> None:
         tiny = torch.finfo(norms.dtype).tiny
         share = self.base_weights / self.total_weight
         first = torch.where(self.first > 0, self.first, values)

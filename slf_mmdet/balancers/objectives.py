@@ -5,7 +5,9 @@ from typing import Any, Callable, ClassVar, Dict, Optional, Tuple, Type, Union
 import torch
 from torch import Tensor, nn
 
+from .checks import is_number
 from .part_gradients import Shared, part_gradients, two_passes_suffice, weighted_gradient_and_slopes
+from .processes import mean_over_processes
 
 Criterion = Optional[Callable[[], Tensor]]
 
@@ -21,11 +23,14 @@ class Objective(nn.Module):
         needs_shared: whether :meth:`costs` differentiates the parts.
         needs_criterion: whether it asks how good the predictions are.
         default_kl_weight: anchor that suits these costs.
+        over_processes: whether what is compared are means over the processes, each of which must then call
+            :meth:`costs` in every training step.
     """
 
     needs_shared = False
     needs_criterion = False
     default_kl_weight: ClassVar[float] = 20.0
+    over_processes = False
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         """Costs of the parts.
@@ -41,6 +46,9 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
+    def _mean(self, values: Tensor) -> Tensor:
+        return mean_over_processes(values) if self.over_processes and self.training else values
+
 
 class JointObjective(Objective):
     r"""Algorithm 1 of Liu & Lai, AAAI 2020: the weighted training loss itself, :math:`c_i = \ell_i / \bar L`.
@@ -52,7 +60,7 @@ class JointObjective(Objective):
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         losses = losses.detach()
-        return losses / _positive((base_weights * losses).sum(-1).mean())
+        return losses / _positive(self._mean((base_weights * losses).sum(-1).mean()))
 
 
 class NormalizedObjective(Objective):
@@ -76,7 +84,7 @@ class NormalizedObjective(Objective):
 
     def _update(self, losses: Tensor) -> Tensor:
         """Running means of the parts, this batch included."""
-        now = losses if losses.dim() == 1 else losses.mean(0)
+        now = self._mean(losses if losses.dim() == 1 else losses.mean(0))
         now = torch.where(now.isfinite(), now, self.mean)
         mean = torch.where(self.mean > 0, torch.lerp(now, self.mean, self.momentum), now)
         if self.training:
@@ -162,7 +170,7 @@ class HeldOutObjective(Objective):
             gradient = part_gradients(criterion().unsqueeze(0), shared)[0]
         if len(self.reference) == 0:
             self.reference = torch.zeros_like(gradient)
-        slopes = slopes.to(self.helps)
+        gradient, slopes = self._mean(gradient), self._mean(slopes.to(self.helps))
         finite = gradient.isfinite().all() & slopes.isfinite().all()  # one bad batch must not spoil what is remembered
         for mean, now in ((self.helps, slopes), (self.squares, slopes.square()), (self.reference, gradient)):
             mean.copy_(torch.where(finite, torch.lerp(now, mean, self.momentum), mean))
@@ -212,10 +220,12 @@ def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objectiv
     momentum: Any = settings.get('momentum', 0.5)
     interval: Any = settings.get('interval', 1)
     reference: Any = settings.get('reference', 'base')
-    if not 0 <= momentum < 1:
+    if not (is_number(momentum, 0) and momentum < 1):
         raise ValueError(f'objective {name!r}: momentum must be in [0, 1), found {momentum!r}.')
     if not (isinstance(interval, int) and interval >= 1):
         raise ValueError(f'objective {name!r}: interval must be an integer >= 1, found {interval!r}.')
     if reference not in ('base', 'criterion'):
         raise ValueError(f"objective {name!r}: reference must be one of ['base', 'criterion'], found {reference!r}.")
-    return JointObjective() if name == 'joint' else OBJECTIVES[name](num_parts, **settings)
+    objective = JointObjective() if name == 'joint' else OBJECTIVES[name](num_parts, **settings)
+    objective.over_processes = True
+    return objective

@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
+from .checks import is_number
 from .safe_math import ratio
 from .state import StepCounter, StepGenerator
 
@@ -46,9 +47,9 @@ class ReLoBRaLoBalancer(LossBalancer):
     ) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         for key, value in (('alpha', alpha), ('lookback', lookback)):
-            if not 0 <= value <= 1:
+            if not is_number(value, 0, 1):
                 raise ValueError(f'ReLoBRaLoBalancer: {key} must be in [0, 1], found {value!r}.')
-        if not temperature > 0:
+        if not (is_number(temperature) and temperature > 0):
             raise ValueError(f'ReLoBRaLoBalancer: temperature must be > 0, found {temperature!r}.')
         self.alpha = float(alpha)
         self.lookback = float(lookback)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .anchors import ANCHORS
 from .base import LossBalancer, Weighing
-from .checks import require
+from .checks import is_count, is_number, require
 from .decision import DecisionNetwork
 from .objectives import Criterion, JointObjective, Shared, build_objective
 from .sampling import SampledWeights
@@ -42,7 +42,10 @@ class SLFBalancer(SampledWeights, LossBalancer):
         sampler: ``'gumbel'``, or ``'softmax'`` for p itself (the paper's ablation; K and tau have no effect).
         hard: one-hot samples with the gradient of the relaxed ones, as in the paper; ``False`` relaxes them.
         granularity: ``'image'`` for weights of their own for each image, ``'batch'`` for one set from the mean
-            context. Parts that are scalars always get the latter.
+            context, in distributed training that of all processes. Parts that are scalars always get the latter.
+        noise: of the samples in distributed training: ``'independent'`` in each process, or ``'shared'``: the i-th
+            images of all processes get the same noise. ``None`` means independent for weights by image, as it is among
+            the images of one process, and shared for one set of weights, which is then equal in all processes.
         detach_context: keep the decision network's gradient out of the detector.
         initial: p at the start, ``'base'`` for :math:`q` or ``'uniform'``.
         anchor: :math:`q`, ``'base'`` for the base weights' shares, or ``'gradients'`` for shares in which all parts
@@ -81,6 +84,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
         warmup: int = 0,
         hidden_dim: int = 64,
         seed: Optional[int] = None,
+        noise: Optional[str] = None,
         parts: Optional[Sequence[str]] = None,
         base_weights: Optional[dict] = None,
         context_dim: Optional[int] = None,
@@ -94,13 +98,13 @@ class SLFBalancer(SampledWeights, LossBalancer):
         ):
             require(value in choices, self._name, key, f'one of {list(choices)}', value)
         if kl_weight is not None:
-            require(0 <= kl_weight < float('inf'), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
+            require(is_number(kl_weight, 0), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
         hint = 'The base weights are no anchor then, and p starts at the one that is.'
         require(initial == 'base' or anchor == 'base', self._name, 'initial', "'base' with this anchor", initial, hint)
         hint = 'It is a share of the weight.'
-        require(0 <= base_share <= 1, self._name, 'base_share', 'in [0, 1]', base_share, hint)
+        require(is_number(base_share, 0, 1), self._name, 'base_share', 'in [0, 1]', base_share, hint)
         hint = 'It counts iterations.'
-        require(isinstance(warmup, int) and warmup >= 0, self._name, 'warmup', 'an integer >= 0', warmup, hint)
+        require(is_count(warmup, 0), self._name, 'warmup', 'an integer >= 0', warmup, hint)
         for name, weight in dict(base_weights or {}).items():
             hint = 'A part that should not count has no place here.'
             require(weight > 0, self._name, f'base_weights[{name!r}]', '> 0', weight, hint)
@@ -119,7 +123,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
         self.anchor = ANCHORS[anchor](self.base_weights)
         tilt = torch.ones(len(self.parts)) if initial == 'base' else 1 / self.anchor.shares()
         self.decision_network = DecisionNetwork(context_dim, tilt / tilt.sum(), hidden_dim)
-        self._init_sampling(num_samples, tau, sampler, hard, seed)
+        self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
 
     @property
     def needs_shared(self) -> bool:  # type: ignore[override]
@@ -138,7 +142,8 @@ class SLFBalancer(SampledWeights, LossBalancer):
             self.anchor.update(self.mean_over_processes(self.anchor.measure(losses, shared)))
         q = self.anchor.shares()
         log_p = self._decide(losses, context, q)
-        weights = self.total_weight * ((1 - self.base_share) * self._sample(log_p) + self.base_share * q)
+        sampled = self._sample(log_p, one_for_all=self._one_for_all(losses))
+        weights = self.total_weight * ((1 - self.base_share) * sampled + self.base_share * q)
         anchored = self.total_weight * q.expand_as(weights)
         if self.literal:
             return Weighing(weights.mul(0).add(anchored) if step < self.warmup else weights)
@@ -159,6 +164,9 @@ class SLFBalancer(SampledWeights, LossBalancer):
             raise ValueError(f'SLFBalancer: context must be of shape (N, {self.context_dim}), found {found}.')
         if self.detach_context:
             context = context.detach()
-        if self.granularity == 'batch' or losses.dim() == 1:
-            context = context.mean(0, keepdim=True)
+        if self._one_for_all(losses):
+            context = self.mean_over_processes(context.mean(0, keepdim=True))
         return (self.decision_network(context) + q.log()).log_softmax(-1)
+
+    def _one_for_all(self, losses: Tensor) -> bool:
+        return self.granularity == 'batch' or losses.dim() == 1

@@ -6,6 +6,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
+from .checks import is_number
 from .interval_means import IntervalMeans
 from .safe_math import SMALLEST_LOSS
 
@@ -46,7 +47,7 @@ class SoftAdaptBalancer(LossBalancer):
         super().__init__(**kwargs)  # type: ignore[arg-type]
         if rate not in self.RATES:
             raise ValueError(f'SoftAdaptBalancer: rate must be one of {list(self.RATES)}, found {rate!r}.')
-        if not abs(beta) < float('inf'):
+        if not is_number(beta):
             raise ValueError(f'SoftAdaptBalancer: beta must be a finite number, found {beta!r}.')
         self.beta = float(beta)
         self.rate = rate

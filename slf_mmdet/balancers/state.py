@@ -12,6 +12,8 @@ from mmengine import dist
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import Tensor, nn
 
+from .checks import is_count
+
 
 class StepCounter(nn.Module):
     """Counts training steps in a buffer, with a mirror in Python that costs no synchronisation to read."""
@@ -37,10 +39,15 @@ class StepGenerator(nn.Module):
     Args:
         seed: ``None`` draws one from torch's global generator, so that it follows the seed of the run. Then all
             processes take that of the first, since a run may seed them differently (``diff_rank_seed``).
+
+    Raises:
+        ValueError: ``seed`` is neither ``None`` nor an integer >= 0.
     """
 
     def __init__(self, seed: Union[int, None] = None) -> None:
         super().__init__()
+        if seed is not None and not is_count(seed, 0):
+            raise ValueError(f'seed must be an integer >= 0, or None for one from the seed of the run, found {seed!r}.')
         drawn = torch.randint(2**31, (), device='cpu') if seed is None else torch.tensor(seed, device='cpu')
         if seed is None:
             dist.broadcast(drawn)
@@ -48,8 +55,10 @@ class StepGenerator(nn.Module):
         self.seed: Tensor
         self.value = int(drawn)
 
-    def at(self, step: int, device: torch.device) -> torch.Generator:
-        mixed = np.random.SeedSequence((self.value, step)).generate_state(1, np.uint32)
+    def at(self, step: int, device: torch.device, rank: int = 0) -> torch.Generator:
+        """The generator of a step; ``rank`` is the number of the process, where processes draw independently."""
+        numbers = (self.value, step, rank) if rank else (self.value, step)
+        mixed = np.random.SeedSequence(numbers).generate_state(1, np.uint32)
         return torch.Generator(device).manual_seed(int(mixed[0]))
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:

@@ -7,6 +7,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
+from .checks import is_number
 from .safe_math import SMALLEST_LOSS, log
 from .state import StepCounter
 
@@ -43,7 +44,7 @@ class STCHBalancer(LossBalancer):
 
     def __init__(self, mu: float = 1.0, warmup: int = 500, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        if not mu > 0:
+        if not (is_number(mu) and mu > 0):
             raise ValueError(f'STCHBalancer: mu must be > 0, found {mu!r}.')
         if not isinstance(warmup, int) or isinstance(warmup, bool) or warmup < 1:
             raise ValueError(

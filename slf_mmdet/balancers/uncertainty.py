@@ -1,5 +1,6 @@
 """Uncertainty weighting: every part has a learnt variance, and weighs its inverse."""
 
+import math
 from typing import Optional
 
 import torch
@@ -7,6 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from .base import LossBalancer, Weighing
+from .checks import is_number
 
 
 @MODELS.register_module()
@@ -34,7 +36,7 @@ class UncertaintyBalancer(LossBalancer):
 
     def __init__(self, bound: float = 2.0, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
-        if not bound > 0:
+        if not (is_number(bound, high=math.inf) and bound > 0):
             raise ValueError(f'UncertaintyBalancer: bound, the largest |s|, must be > 0, found {bound!r}.')
         self.bound = float(bound)
         self.log_variances = nn.Parameter(torch.zeros(len(self.parts)))

@@ -4,6 +4,7 @@ import os.path as osp
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Dict, Iterator, List, Sequence, Set, Tuple
 
 from mmdet.registry import DATASETS
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from .images import decoding_fault
 from .voc import BadDataError, Finding
 
 SPLITS = ('train', 'val', 'test')
@@ -132,8 +134,11 @@ def check_image(path: str, width: int, height: int) -> str:
             image.load()
             ImageOps.exif_transpose(image, in_place=True)  # the pipeline's decoder turns it, too
             found = image.size
+        fault = decoding_fault(Path(path).read_bytes())  # the pipeline's decoder refuses other files than Pillow
     except Exception as error:  # decoders raise whatever a broken file leads them to
         return f'image cannot be decoded ({error})'
+    if fault:
+        return fault
     if found != (width, height):
         return (
             f'image has {found[0]}x{found[1]} pixels, its annotation says {width}x{height}: '

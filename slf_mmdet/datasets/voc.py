@@ -5,7 +5,8 @@ import os
 import os.path as osp
 import xml.etree.ElementTree as ET
 from collections import Counter
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple
 
 import mmcv
 from mmdet.datasets import VOCDataset
@@ -13,6 +14,7 @@ from mmdet.registry import DATASETS
 from mmengine.fileio import LocalBackend, get, get_file_backend, get_local_path
 from mmengine.logging import print_log
 
+from .images import decoding_fault
 from .voc_xml import read_box, read_name, read_size, read_xml, write_box
 
 _MAX_LISTED = 10
@@ -58,12 +60,18 @@ class CheckedVOCDataset(VOCDataset):
     from 0, its boxes stick out by one pixel; they are clipped and not reported. With classes other
     than VOC's, ``VOCMetric`` prints these instead of VOC's names.
 
+    An image that cannot be decoded would end an epoch. Those of a data set for evaluation are decoded
+    once when it is loaded; in training another image takes the place of a broken one, with a warning
+    that names it. ``tools/analysis_tools/check_dataset.py`` finds all of them beforehand.
+
     Args:
         unknown_class: what to do with an object whose class is not in ``metainfo['classes']``:
             ``'raise'``, or ``'ignore'`` it and log how many there were of each class.
         bad_box: what to do with a box that is inverted, not numeric, without area or out of its
             image: ``'drop'`` it (but keep the part of it that is in the image) and log it, or
             ``'raise'``.
+        bad_image: what to do with a training image that cannot be decoded: ``'skip'`` it when it is
+            met, or decode all of them when the data set is loaded, and ``'raise'``.
         img_suffix: how the image files' names end.
         **kwargs: those of mmdet's ``VOCDataset``, such as ``data_root``, ``ann_file``,
             ``data_prefix=dict(sub_data_root=...)``, ``metainfo`` and ``filter_cfg``.
@@ -82,13 +90,17 @@ class CheckedVOCDataset(VOCDataset):
         self,
         unknown_class: str = 'raise',
         bad_box: str = 'drop',
+        bad_image: str = 'skip',
         img_suffix: str = '.jpg',
         **kwargs: Any,
     ) -> None:
         _check_choice('unknown_class', unknown_class, ('raise', 'ignore'))
         _check_choice('bad_box', bad_box, ('drop', 'raise'))
+        _check_choice('bad_image', bad_image, ('skip', 'raise'))
         self.unknown_class = unknown_class
         self.bad_box = bad_box
+        self.bad_image = bad_image
+        self._reported: Set[str] = set()
         self.img_suffix = img_suffix
         self.bad_boxes: List[Finding] = []
         self.ignored_classes: Dict[str, int] = Counter()
@@ -114,6 +126,8 @@ class CheckedVOCDataset(VOCDataset):
         for image_id, count in Counter(entry['img_id'] for entry in usable).items():
             if count > 1:
                 self._problem(self.ann_file, f'lists {image_id!r} {count} times')
+        if self.test_mode or self.bad_image == 'raise':
+            usable = self._decodable(usable)
         if not usable and not self._problems:
             self._problem(self.ann_file, 'lists no image')
         if self.bad_box == 'raise':
@@ -129,6 +143,24 @@ class CheckedVOCDataset(VOCDataset):
         if self.ignored_classes:
             _warn(f'{self.ann_file}: ignored unknown classes {_counted(self.ignored_classes)}')
         return usable
+
+    def prepare_data(self, idx: int) -> Any:
+        """Runs the pipeline on one image.
+
+        Returns:
+            What it gives; ``None``, for which mmengine takes another image, where a training image cannot be decoded.
+        """
+        try:
+            return super().prepare_data(idx)
+        except Exception:
+            path = self.get_data_info(idx)['img_path']
+            fault = self._decoding_fault(path)
+            if self.test_mode or not fault:
+                raise
+        if path not in self._reported:
+            self._reported.add(path)
+            _warn(f'{path}: {fault}; another image takes its place. check_dataset.py lists all such images.')
+        return None
 
     def parse_data_info(self, img_info: dict) -> dict:
         """Reads and checks the annotation of one image.
@@ -195,11 +227,27 @@ class CheckedVOCDataset(VOCDataset):
         except OSError as error:
             self._problem(img_path, f'image cannot be read ({error.strerror})')
 
+    def _decodable(self, entries: List[dict]) -> List[dict]:
+        """The entries whose images can be decoded; the others are noted."""
+        with ThreadPoolExecutor() as pool:  # OpenCV decodes without holding the interpreter's lock
+            faults = list(pool.map(self._decoding_fault, [entry['img_path'] for entry in entries]))
+        for entry, fault in zip(entries, faults):
+            if fault:
+                self._problem(entry['img_path'], fault)
+        return [entry for entry, fault in zip(entries, faults) if not fault]
+
+    def _decoding_fault(self, img_path: str) -> str:
+        try:
+            return decoding_fault(get(img_path, backend_args=self.backend_args))
+        except OSError as error:
+            return f'image cannot be read ({error.strerror})'
+
     def _decoded_size(self, img_path: str) -> Tuple[int, int]:
         """Width and height of an image whose xml has no ``<size>``, as the pipeline loads it."""
-        image = mmcv.imfrombytes(get(img_path, backend_args=self.backend_args))
-        if image is None:
+        content = get(img_path, backend_args=self.backend_args)
+        if decoding_fault(content):
             raise ValueError(f'has no <size>, and {img_path} cannot be decoded')
+        image = mmcv.imfrombytes(content)
         return image.shape[1], image.shape[0]
 
     def _clean_objects(self, root: ET.Element, xml_path: str, width: int, height: int) -> None:

@@ -15,6 +15,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..balancers.checks import is_number
 from .base import ReducedLoss
 from .class_scores import one_hot_target
 
@@ -146,9 +147,9 @@ class BiTemperedLoss(ReducedLoss):
         loss_weight: float = 1.0,
     ) -> None:
         super().__init__(reduction, loss_weight)
-        if not 0 <= t1 <= 1:
+        if not is_number(t1, 0, 1):
             raise ValueError(f'BiTemperedLoss: t1 must be in [0, 1], found {t1}. 1 is the ordinary logarithm.')
-        if not (t2 >= t1 and t2 > 0):
+        if not (is_number(t2, t1) and t2 > 0):
             raise ValueError(f'BiTemperedLoss: t2 must be > 0 and >= t1={t1}, found {t2}. 1 is the ordinary softmax.')
         self.t1 = float(t1)
         self.t2 = float(t2)

@@ -12,6 +12,7 @@ from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
+from ..balancers.checks import is_number
 from .base import ReducedLoss, match_weight
 from .class_scores import one_hot_target
 
@@ -106,7 +107,7 @@ class IoUBalancedClsLoss(ReducedLoss):
         self, eta: float = 1.5, use_sigmoid: bool = True, reduction: str = 'mean', loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
-        if not eta >= 0:
+        if not is_number(eta, 0):
             raise ValueError(f'IoUBalancedClsLoss: eta must be >= 0, found {eta}.')
         self.eta = eta
         self.use_sigmoid = use_sigmoid
@@ -144,7 +145,7 @@ class IoUBalancedSmoothL1Loss(ReducedLoss):
         self, delta: float = 1.5, beta: float = 1.0, reduction: str = 'mean', loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
-        if not (delta >= 0 and beta >= 0):
+        if not (is_number(delta, 0) and is_number(beta, 0)):
             raise ValueError(f'IoUBalancedSmoothL1Loss: delta and beta must be >= 0, found {delta} and {beta}.')
         self.delta = delta
         self.beta = beta

@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from ..balancers.checks import is_number
 from .base import ReducedLoss
 from .class_scores import one_hot_target
 
@@ -55,7 +56,7 @@ class SmoothZeroOneLoss(ReducedLoss):
         self, precision: float = 1.0, use_sigmoid: bool = False, reduction: str = 'mean', loss_weight: float = 1.0
     ) -> None:
         super().__init__(reduction, loss_weight)
-        if not precision > 0:
+        if not (is_number(precision) and precision > 0):
             raise ValueError(f"SmoothZeroOneLoss: precision (the paper's K) must be > 0, found {precision}.")
         self.precision = precision
         self.use_sigmoid = use_sigmoid

@@ -9,7 +9,8 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..balancers import DecisionNetwork, SampledWeights
-from ..balancers.checks import require
+from ..balancers.checks import is_number, require
+from ..balancers.config import checked_cfg
 from ..balancers.objectives import JointObjective
 from .base import REDUCTIONS
 
@@ -42,6 +43,8 @@ class StochasticLoss(SampledWeights):
             which both networks minimise the loss. Otherwise the decision network minimises the loss relative to that
             of q, plus :math:`\kappa\, KL(p \| q)`.
         seed: of the samples; ``None`` follows the seed of the run. The checkpoint carries it.
+        noise: in distributed training, ``'independent'`` in each process, or ``'shared'``. Heads that leave out a loss
+            where a batch has no object need ``find_unused_parameters=True`` there, since this loss has parameters.
         use_sigmoid: as mmdet's heads ask it of ``loss_cls``; the candidates must agree.
         use_mask: for ``loss_mask`` of mask heads, which predict a mask of each class and give the class as third
             argument: candidates see the mask of that class as H * W logits, for sigmoid.
@@ -66,6 +69,7 @@ class StochasticLoss(SampledWeights):
         detach_context: bool = False,
         kl_weight: float = 0.0,
         seed: Optional[int] = None,
+        noise: str = 'independent',
         use_sigmoid: bool = False,
         use_mask: bool = False,
         reduction: str = 'mean',
@@ -75,14 +79,13 @@ class StochasticLoss(SampledWeights):
         owner = type(self).__name__
         require(len(candidates) > 0, owner, 'candidates', 'a list of at least one loss config', candidates)
         require(reduction in REDUCTIONS, owner, 'reduction', f'one of {list(REDUCTIONS)}', reduction)
-        require(0 <= kl_weight < float('inf'), owner, 'kl_weight', 'a finite number >= 0', kl_weight)
-        self.names = tuple(cfg.get('name') or getattr(cfg['type'], '__name__', cfg['type']) for cfg in candidates)
+        require(is_number(kl_weight, 0), owner, 'kl_weight', 'a finite number >= 0', kl_weight)
+        configs = [_checked_candidate(index, cfg) for index, cfg in enumerate(candidates)]
+        self.names = tuple(cfg.pop('name', None) or getattr(cfg['type'], '__name__', cfg['type']) for cfg in configs)
         duplicates = sorted({name for name in self.names if self.names.count(name) > 1})
         if duplicates:
             raise ValueError(f"{owner}: candidates share the names {duplicates}. Give each a key name='...'.")
-        self.candidates = nn.ModuleList(
-            MODELS.build({key: value for key, value in cfg.items() if key != 'name'}) for cfg in candidates
-        )
+        self.candidates = nn.ModuleList(MODELS.build(cfg) for cfg in configs)
         self.context_dim = context_dim
         self.detach_context = detach_context
         self.kl_weight = float(kl_weight)
@@ -96,11 +99,12 @@ class StochasticLoss(SampledWeights):
         self.register_buffer('initial_p', self._initial_p(initial), persistent=False)
         self.initial_p: Tensor
         self.decision_network = DecisionNetwork(context_dim, self.initial_p, hidden_dim)
-        self._init_sampling(num_samples, tau, sampler, hard, seed)
+        self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
         self.last_weights: Optional[Tensor] = None
         self._weights_seen: Optional[Tensor] = None
         self._samples_seen = 0
 
+    @torch.compiler.disable  # as in LossBalancer
     def forward(
         self,
         pred: Tensor,
@@ -175,7 +179,18 @@ class StochasticLoss(SampledWeights):
         """Weighted loss of each sample under each candidate, ``(N, n)``."""
         losses = []
         for name, candidate in zip(self.names, self.candidates):
-            loss = candidate(pred, target, weight, reduction_override='none', **kwargs)
+            try:
+                loss = candidate(pred, target, weight, reduction_override='none', **kwargs)
+            except torch.cuda.OutOfMemoryError:
+                raise
+            except (AssertionError, IndexError, RuntimeError, TypeError, ValueError) as error:
+                shape = tuple(target.shape) if isinstance(target, Tensor) else type(target).__name__
+                raise ValueError(
+                    f'{type(self).__name__}: the candidate {name!r} cannot be computed from '
+                    f'predictions of shape {tuple(pred.shape)} and targets of shape {shape}. All candidates get the '
+                    'same input: take losses of class scores only, or of boxes only, as the slot of the head asks. '
+                    f'{type(error).__name__}: {error}'
+                ) from error
             if loss.dim() == 0 and (len(pred) == 0 or (weight is not None and not weight.any())):
                 loss = loss.expand(len(pred))  # the single zero that mmdet's box losses give where no sample counts
             if loss.shape[:1] != pred.shape[:1]:
@@ -236,3 +251,12 @@ class StochasticLoss(SampledWeights):
                     'prediction.'
                 )
             setattr(self, flag, all(found.values()))
+
+
+def _checked_candidate(index: int, cfg: Any) -> dict:
+    """The config of a candidate, with the key ``name`` where it has one."""
+    named = isinstance(cfg, dict) and 'name' in cfg
+    settings = {key: value for key, value in cfg.items() if key != 'name'} if named else cfg
+    losses = sorted(name for name in MODELS.module_dict if name.endswith('Loss'))
+    checked = checked_cfg(settings, f'StochasticLoss.candidates[{index}]', losses)
+    return {**checked, 'name': cfg['name']} if named else checked

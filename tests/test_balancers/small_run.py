@@ -11,6 +11,20 @@ from registry import CONTEXT_DIM, PARTS, all_balancers, build, objective
 from torch import nn
 
 STEPS = 6
+# Settings under which SLF's weights are the same in one process and in two: no noise, or one draw for all images
+EXACT_SLF = dict(
+    softmax=dict(sampler='softmax'),
+    softmax_batch=dict(sampler='softmax', granularity='batch'),
+    gumbel_batch=dict(granularity='batch'),
+    literal=dict(granularity='batch', initial='uniform', detach_context=False, kl_weight=0.0, num_samples=3),
+    normalized=dict(sampler='softmax', objective='normalized'),
+    improvement=dict(sampler='softmax', objective='improvement'),
+    heldout=dict(granularity='batch', objective='heldout'),
+    criterion=dict(
+        granularity='batch', objective=dict(type='heldout', reference='criterion'), anchor='gradients', base_share=0.1
+    ),
+)
+NOISE = (None, 'independent', 'shared')
 
 
 class Detector(nn.Module):
@@ -23,7 +37,8 @@ class Detector(nn.Module):
 
     def forward(self, x):
         output = self.layer(x)
-        return self.balancer({name: output[:, i].square() for i, name in enumerate(PARTS)}, output)
+        parts = {name: output[:, i].square() for i, name in enumerate(PARTS)}
+        return self.balancer(parts, output, shared=self.layer.weight, criterion=output.abs().mean)
 
 
 def images(rank):
@@ -31,8 +46,8 @@ def images(rank):
     return [torch.randn(4, CONTEXT_DIM, generator=generator) * (1 + rank) for _ in range(STEPS)]
 
 
-def train(name, seed, batches, wrap=lambda model: model):
-    balancer = build(name)  # seeds every process alike
+def train(name, seed, batches, wrap=lambda model: model, **settings):
+    balancer = build(name, **settings)  # seeds every process alike
     torch.manual_seed(seed)
     if hasattr(balancer, 'generator'):
         balancer.generator = type(balancer.generator)()
@@ -59,5 +74,10 @@ def process(rank, out):
     for name, find_unused in itertools.product(all_balancers(), (False, True)):
         wrap = functools.partial(MMDistributedDataParallel, find_unused_parameters=find_unused)
         result[name, find_unused] = train(name, rank, images(rank), wrap)
+    for variant, settings in EXACT_SLF.items():
+        result[variant] = train('SLFBalancer', rank, images(rank), MMDistributedDataParallel, **settings)
+    for granularity, noise in itertools.product(('image', 'batch'), NOISE):
+        settings = dict(granularity=granularity, noise=noise, num_samples=3)
+        result[granularity, noise] = train('SLFBalancer', rank, images(0), MMDistributedDataParallel, **settings)[0]
     torch.save(result, f'{out}.{rank}')
     torch.distributed.destroy_process_group()

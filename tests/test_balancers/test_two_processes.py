@@ -3,7 +3,7 @@
 import pytest
 import torch
 from registry import all_balancers
-from small_run import images, process, train
+from small_run import EXACT_SLF, images, process, train
 
 # One set of weights for each image, whose images are those of the process.
 BY_IMAGE = {'SLFBalancer'}
@@ -27,15 +27,42 @@ def test_weights_and_state_are_equal_in_both(name, find_unused, results):
     assert torch.isfinite(torch.tensor(weights)).all()
 
 
-# Images of their own noise, and norms of two gradients instead of the norm of their mean.
-NOT_AS_ONE = {'SLFBalancer', 'GradNormBalancer'}
-
-
-@pytest.mark.parametrize('name', sorted(set(all_balancers()) - NOT_AS_ONE))
+@pytest.mark.parametrize('name', sorted(set(all_balancers()) - BY_IMAGE))
 def test_two_processes_train_as_one_with_all_images(name, results):
-    weights, state = results[0][name, False]
+    assert_as_one(results[0][name, False], name)
+
+
+@pytest.mark.parametrize('variant', EXACT_SLF)
+def test_slf_too_where_its_weights_are_not_random_by_image(variant, results):
+    (weights, state), (other_weights, other_state) = (result[variant] for result in results)
+    for key, value in state.items():
+        assert torch.equal(value, other_state[key]), key
+    mean = (torch.tensor(weights) + torch.tensor(other_weights)) / 2  # those of images differ with the images
+    if 'batch' in EXACT_SLF[variant].values():
+        assert weights == other_weights
+    assert_as_one((mean.tolist(), state), 'SLFBalancer', **EXACT_SLF[variant])
+
+
+def assert_as_one(result, name, **settings):
+    weights, state = result
     together = [torch.cat(batches) for batches in zip(images(0), images(1))]
-    expected_weights, expected_state = train(name, 0, together)
+    expected_weights, expected_state = train(name, 0, together, **settings)
     torch.testing.assert_close(torch.tensor(weights), torch.tensor(expected_weights), rtol=1e-4, atol=1e-5)
     for key, value in state.items():
         torch.testing.assert_close(value, expected_state[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('granularity', 'noise', 'equal'),
+    [
+        ('image', None, False),
+        ('image', 'independent', False),
+        ('image', 'shared', True),
+        ('batch', None, True),
+        ('batch', 'independent', False),
+        ('batch', 'shared', True),
+    ],
+)
+def test_noise_is_shared_or_independent_as_configured(granularity, noise, equal, results):
+    first, second = (result[granularity, noise] for result in results)  # of the same images
+    assert (first == second) == equal

@@ -10,7 +10,7 @@ from mmdet.structures import OptSampleList, SampleList
 from mmdet.utils import ConfigType, OptMultiConfig
 from torch import Tensor, nn
 
-from ...balancers import LossBalancer
+from ...balancers import LossBalancer, checked_balancer
 from .loss_parts import EXAMPLE, LossParts
 from .probe import Probe, pooled, probe_detector, record_output
 
@@ -68,7 +68,7 @@ class BalancedDetector(BaseDetector):
         self.detector = inner
         self.context = context
         self.shared_layer = shared_layer
-        balancer_cfg = dict(loss_balancer)
+        balancer_cfg = checked_balancer(loss_balancer)
         patterns = balancer_cfg.pop('parts', None)
         found: Optional[Probe] = None
         if patterns is None or (context != PARTS and balancer_cfg.get('context_dim') is None):

@@ -13,6 +13,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from ...balancers import checked_balancer
+from ...balancers.checks import is_count, require
 from ...losses.soft_ap import soft_average_precision
 from ...losses.yolov1 import (
     BASE_WEIGHTS,
@@ -56,7 +58,8 @@ class YOLOV1Head(BaseDenseHead):
         init_cfg: see mmengine's ``BaseModule``.
 
     Raises:
-        ValueError: ``head_type`` is unknown, or the feature map is not S x S.
+        ValueError: ``head_type`` or the balancer is unknown, ``num_classes`` is not an integer >= 1, or the
+            feature map is not S x S.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class YOLOV1Head(BaseDenseHead):
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        require(is_count(num_classes), 'YOLOV1Head', 'num_classes', 'an integer >= 1', num_classes)
         self.num_classes = num_classes
         self.in_channels = in_channels
         self.grid_size = grid_size
@@ -95,7 +99,7 @@ class YOLOV1Head(BaseDenseHead):
         hidden = tuple(defaults[head_type] if hidden_channels is None else hidden_channels)
         self.pool = nn.MaxPool2d(pool_size, ceil_mode=True) if pool_size > 1 else nn.Identity()
         self.layers = builders[head_type](hidden, dropout)
-        balancer_cfg = dict(loss_balancer)
+        balancer_cfg = checked_balancer(loss_balancer, 'bbox_head.loss_balancer')
         balancer_cfg['base_weights'] = {**BASE_WEIGHTS, **(balancer_cfg.get('base_weights') or {})}
         self.loss_balancer = MODELS.build(
             balancer_cfg, default_args=dict(parts=PARTS, context_dim=self.out_channels * grid_size**2)

@@ -1,0 +1,242 @@
+"""Stops a training at the first loss or gradient that is not finite, or goes on without that step."""
+
+import functools
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine import dist
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ..balancers import LossBalancer
+from ..balancers.checks import require
+
+POLICIES = ('raise', 'skip')
+SKIPPED = 'skipped_steps'
+_MAX_LISTED = 8
+
+
+class NonFiniteError(FloatingPointError):
+    """A loss or a gradient is nan or infinite."""
+
+
+class Batch(NamedTuple):
+    """What is known of a forward pass.
+
+    Attributes:
+        iteration: of the training, counted from 0.
+        images: paths, or ids where there are no paths.
+        losses: what the detector returned, as far as it is watched: losses, and ``balance/<part>`` of a balancer.
+        parts: what the balancers were given: unweighted parts, scalars or ``(N,)`` per image.
+    """
+
+    iteration: int
+    images: List[str]
+    losses: Dict[str, Any]
+    parts: Dict[str, Tensor]
+
+
+@HOOKS.register_module()
+class NonFiniteGuardHook(Hook):
+    """Lets no optimizer step pass whose losses or gradients are nan or infinite.
+
+    The message names the part, its value, the iteration, the images and the weights of the parts. Where parts are
+    given per image, it names the very images.
+
+    ``policy='skip'`` leaves the step out: parameters and the optimizer's state stay as they were, and floating point
+    buffers (running statistics of batch norm, what balancers remember) are put back. Counters of steps go on, and the
+    log shows the bad value. With gradient accumulation all batches of the step are left out. In distributed training
+    all processes decide alike, by one number that they exchange.
+
+    Gradients that overflow under a gradient scaler (``AmpOptimWrapper``) are left to the scaler, whose business they
+    are; losses are checked there too. Deciding costs one synchronisation with the GPU per step.
+
+    Args:
+        policy: ``'raise'`` or ``'skip'``.
+        max_in_a_row: with ``'skip'``, the number >= 1 of steps left out in a row after which it raises: a model that
+            is broken does not recover by skipping.
+
+    Attributes:
+        num_skipped: steps left out so far; the checkpoint carries the number.
+
+    Raises:
+        ValueError: a setting is not among its choices.
+        NonFiniteError: in a step, see above.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, policy: str = 'raise', max_in_a_row: int = 20) -> None:
+        require(policy in POLICIES, 'NonFiniteGuardHook', 'policy', f'one of {list(POLICIES)}', policy)
+        right = isinstance(max_in_a_row, int) and max_in_a_row >= 1
+        require(right, 'NonFiniteGuardHook', 'max_in_a_row', 'an integer >= 1', max_in_a_row)
+        self.policy = policy
+        self.max_in_a_row = max_in_a_row
+        self.num_skipped = 0
+        self._in_a_row = 0
+        self._batches: List[Batch] = []
+        self._parts: Dict[str, Tensor] = {}
+        self._buffers: Dict[str, Tensor] = {}
+        self._handles: List[Any] = []
+
+    def before_train(self, runner: Runner) -> None:
+        wrapper = runner.optim_wrapper
+        if isinstance(wrapper, OptimWrapperDict):
+            raise TypeError(
+                f'NonFiniteGuardHook guards the step of one optimizer, found {type(wrapper).__name__}. Leave the hook '
+                'out of the config.'
+            )
+        self.num_skipped = runner.message_hub.runtime_info.get(SKIPPED, 0)
+        model = _unwrapped(runner)
+        self._handles = [
+            model.register_forward_pre_hook(self._before_forward),
+            model.register_forward_hook(functools.partial(self._after_forward, runner), with_kwargs=True),
+        ]
+        for module in model.modules():
+            if isinstance(module, LossBalancer):
+                self._handles.append(module.register_forward_pre_hook(self._note_parts, with_kwargs=True))
+        # mmengine calls no hook between backward pass and step; the attribute hides the method of any wrapper's class
+        wrapper.step = functools.partial(self._step, runner, wrapper.step)
+
+    def after_train(self, runner: Runner) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        del runner.optim_wrapper.step
+
+    def _before_forward(self, model: nn.Module, args: Any) -> None:
+        if self.policy == 'skip' and model.training and not self._batches:
+            for name, buffer in _float_buffers(model):
+                if name not in self._buffers or self._buffers[name].shape != buffer.shape:
+                    self._buffers[name] = buffer.detach().clone()
+                else:
+                    self._buffers[name].copy_(buffer)
+
+    def _note_parts(self, balancer: nn.Module, args: tuple, kwargs: dict) -> None:
+        parts = args[0] if args else kwargs['parts']
+        self._parts.update({name: value.detach() for name, value in parts.items()})
+
+    def _after_forward(self, runner: Runner, model: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
+        if model.training and kwargs.get('mode') == 'loss':
+            images = _image_names(kwargs.get('data_samples'))
+            self._batches.append(Batch(runner.iter, images, _watched(output), self._parts))
+        self._parts = {}
+
+    def _step(self, runner: Runner, step: Callable, **kwargs: Any) -> None:
+        batches, self._batches = self._batches, []
+        if self._all_finite(batches, runner.optim_wrapper):
+            self._in_a_row = 0
+            step(**kwargs)
+            return
+        message = '\n'.join([*_bad_batches(batches), *_bad_gradients(_unwrapped(runner))])
+        message = message or 'a loss or gradient of another process is not finite: see its message'
+        if self.policy == 'raise':
+            raise NonFiniteError(
+                f"NonFiniteGuardHook: {message}\nLook at these images' annotations; a lower learning rate, a warm-up "
+                "or optim_wrapper.clip_grad=dict(max_norm=...) help where weights have grown; policy='skip' leaves "
+                'such steps out.'
+            )
+        self._skip(runner, message)
+
+    def _skip(self, runner: Runner, message: str) -> None:
+        for name, buffer in _float_buffers(_unwrapped(runner)):
+            if buffer.shape == self._buffers[name].shape:
+                buffer.copy_(self._buffers[name])
+            else:  # sized by this very step
+                buffer.data = self._buffers[name].clone()
+        self.num_skipped += 1
+        self._in_a_row += 1
+        runner.message_hub.update_info(SKIPPED, self.num_skipped)
+        if self._in_a_row >= self.max_in_a_row:
+            raise NonFiniteError(
+                f'NonFiniteGuardHook: {self._in_a_row} steps in a row were not finite (max_in_a_row='
+                f'{self.max_in_a_row}), so something is broken for good. The last one: {message}'
+            )
+        runner.logger.warning(f'NonFiniteGuardHook: step left out, the {self.num_skipped}. so far: {message}')
+
+    def _all_finite(self, batches: List[Batch], wrapper: OptimWrapper) -> bool:
+        """Whether losses and gradients are finite in all processes."""
+        values = [value.float().sum() for batch in batches for value in _tensors(batch.losses)]
+        scaler = getattr(wrapper, 'loss_scaler', None)
+        if scaler is None or not scaler.is_enabled():
+            grads = [p.grad for group in wrapper.optimizer.param_groups for p in group['params'] if p.grad is not None]
+            values += torch._foreach_norm(grads, float('inf')) if grads else []  # few kernels, as in clip_grad_norm_
+        if not values:
+            return True
+        finite = torch.stack([value.to(values[0].device, torch.float32) for value in values]).isfinite().all().int()
+        dist.all_reduce(finite, op='min')
+        return bool(finite)
+
+
+def _unwrapped(runner: Runner) -> nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _float_buffers(model: nn.Module) -> Iterator[tuple]:
+    return ((name, buffer) for name, buffer in model.named_buffers() if buffer.is_floating_point())
+
+
+def _image_names(samples: Any) -> List[str]:
+    """Paths of the images, or ids; none where the data is not a list of samples (semi-supervised detectors)."""
+    samples = samples if isinstance(samples, (list, tuple)) else ()
+    return [str(sample.get('img_path') or sample.get('img_id')) for sample in samples]
+
+
+def _watched(losses: Dict[str, Any]) -> Dict[str, Any]:
+    """What enters the objective, and the weights; others, an accuracy without samples say, may be nan."""
+    return {
+        key: value.detach() if isinstance(value, Tensor) else [item.detach() for item in value]
+        for key, value in losses.items()
+        if 'loss' in key or key.startswith('balance/')
+    }
+
+
+def _tensors(losses: Dict[str, Any]) -> Iterator[Tensor]:
+    for value in losses.values():
+        yield from [value] if isinstance(value, Tensor) else value
+
+
+def _bad_batches(batches: List[Batch]) -> Iterator[str]:
+    """A paragraph for each batch that has a value that is not finite."""
+    for batch in batches:
+        bad = _bad_values('part', batch.parts, batch.images) or _bad_values('loss', batch.losses, batch.images)
+        if bad:
+            weights = {key.split('/', 1)[1]: value for key, value in batch.losses.items() if key.startswith('balance/')}
+            shown = ', '.join(f'{name} {float(value):.4g}' for name, value in weights.items())
+            yield (
+                f'in iteration {batch.iteration} {"; ".join(bad)}. '
+                + (f'Weights: {shown}. ' if shown else '')
+                + f'Images of the batch: {_listed(batch.images)}.'
+            )
+
+
+def _bad_values(kind: str, values: Dict[str, Any], images: List[str]) -> List[str]:
+    bad = []
+    for name, value in values.items():
+        value = value if isinstance(value, Tensor) else torch.stack([item.sum() for item in value])
+        wrong = ~value.isfinite()
+        if bool(wrong.any()):
+            text = f'{kind} {name!r} is {float(value[wrong].flatten()[0])}'
+            if kind == 'part' and value.shape == (len(images),):
+                text += f' for {_listed([image for image, flag in zip(images, wrong.tolist()) if flag])}'
+            bad.append(text)
+    return bad
+
+
+def _bad_gradients(model: nn.Module) -> Iterator[str]:
+    names = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None and not bool(parameter.grad.isfinite().all())
+    ]
+    if names:
+        yield f'gradients that are not finite: {_listed(names)}.'
+
+
+def _listed(names: List[str]) -> str:
+    more: Optional[int] = len(names) - _MAX_LISTED
+    return ', '.join(names[:_MAX_LISTED]) + (f' and {more} more' if more and more > 0 else '')

@@ -1,0 +1,184 @@
+"""Broken checkpoints are found, named, and passed over."""
+
+import random
+import shutil
+
+import pytest
+import torch
+
+from slf_mmdet.hooks import BrokenCheckpointError, SafeResumeHook
+from slf_mmdet.hooks.safe_resume import find_fault, numbered_checkpoints
+
+
+class Runner:
+    """What the hook asks of a runner."""
+
+    def __init__(self, work_dir, resume=False, load_from=None):
+        self.work_dir = str(work_dir)
+        self._resume, self._load_from = resume, load_from
+        self.logger = self
+        self.logged = []
+
+    def warning(self, text):
+        self.logged.append(text)
+
+    error = warning
+
+
+def contents(epoch):
+    generator = torch.Generator().manual_seed(epoch)
+    state = {f'layer{i}.weight': torch.randn(7, 5, generator=generator) for i in range(3)}
+    return dict(meta=dict(epoch=epoch), state_dict=state)
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(
+        same(a[key], b[key]) if isinstance(a[key], dict) else bool(torch.as_tensor(a[key] == b[key]).all()) for key in a
+    )
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    for epoch in (8, 9, 10):
+        torch.save(contents(epoch), tmp_path / f'epoch_{epoch}.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_10.pth'))
+    return tmp_path
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip_a_weight(path):
+    data = bytearray(path.read_bytes())
+    weights = contents(10)['state_dict']['layer1.weight'].numpy().tobytes()
+    data[data.index(weights[:16]) + 1] ^= 1
+    path.write_bytes(data)
+
+
+def zero(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def empty(path):
+    path.write_bytes(b'')
+
+
+def remove(path):
+    path.unlink()
+
+
+def resume(work_dir):
+    runner = Runner(work_dir, resume=True, load_from=None)
+    SafeResumeHook().before_run(runner)
+    return (work_dir / 'last_checkpoint').read_text(), runner.logged
+
+
+def test_whole_checkpoint_is_taken_without_a_word(work_dir):
+    assert resume(work_dir) == (str(work_dir / 'epoch_10.pth'), [])
+
+
+@pytest.mark.parametrize(
+    ('damage', 'reason'),
+    [
+        (cut_short, 'cut short or overwritten'),
+        (flip_a_weight, 'checksum of its entry'),
+        (zero, 'cut short or overwritten'),
+        (empty, 'cut short or overwritten'),
+        (remove, 'cannot be read'),
+    ],
+)
+def test_the_one_before_takes_the_place_of_a_broken_one(work_dir, damage, reason):
+    last = work_dir / 'epoch_10.pth'
+    damage(last)
+    chosen, logged = resume(work_dir)
+    assert chosen == str(work_dir / 'epoch_9.pth')
+    assert f'{last} is broken' in logged[0] and reason in logged[0]
+    assert 'epoch_9.pth' in logged[1]
+    assert not last.exists()
+    assert (work_dir / 'epoch_10.pth.broken').exists() == (damage is not remove)
+
+
+def test_pytorch_itself_does_not_see_a_flipped_bit(work_dir):
+    """If this fails, PyTorch compares checksums now."""
+    flip_a_weight(work_dir / 'epoch_10.pth')
+    assert not same(torch.load(work_dir / 'epoch_10.pth', weights_only=True), contents(10))
+
+
+def test_two_broken_ones(work_dir):
+    cut_short(work_dir / 'epoch_10.pth')
+    zero(work_dir / 'epoch_9.pth')
+    assert resume(work_dir)[0] == str(work_dir / 'epoch_8.pth')
+
+
+def test_a_pointer_that_was_cut_short(work_dir):
+    (work_dir / 'last_checkpoint').write_text('')
+    assert resume(work_dir)[0] == str(work_dir / 'epoch_10.pth')
+
+
+def test_a_newer_half_checkpoint_beside_the_last_one_stays(work_dir):
+    """The run was killed while it wrote: the pointer names the one before, and the file is written again."""
+    shutil.copy(work_dir / 'epoch_10.pth', work_dir / 'epoch_11.pth')
+    cut_short(work_dir / 'epoch_11.pth')
+    assert resume(work_dir) == (str(work_dir / 'epoch_10.pth'), [])
+
+
+def test_nothing_was_saved_yet(tmp_path):
+    runner = Runner(tmp_path, resume=True)
+    SafeResumeHook().before_run(runner)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_while_writing_the_first(tmp_path):
+    torch.save(contents(1), tmp_path / 'epoch_1.pth')
+    cut_short(tmp_path / 'epoch_1.pth')
+    SafeResumeHook().before_run(Runner(tmp_path, resume=True))
+    assert not (tmp_path / 'last_checkpoint').exists()  # mmengine starts from the beginning
+
+
+def test_none_is_whole(work_dir):
+    for path in work_dir.glob('*.pth'):
+        cut_short(path)
+    with pytest.raises(BrokenCheckpointError, match=r'last_checkpoint names .*epoch_10\.pth, but neither .* whole'):
+        resume(work_dir)
+
+
+@pytest.mark.parametrize('resume', [True, False])
+def test_a_named_file_is_not_replaced(work_dir, resume):
+    named = work_dir / 'epoch_9.pth'
+    cut_short(named)
+    with pytest.raises(BrokenCheckpointError, match=r'epoch_9\.pth is broken.*epoch_10\.pth.*epoch_8\.pth'):
+        SafeResumeHook().before_run(Runner(work_dir, resume=resume, load_from=str(named)))
+    assert named.exists()
+
+
+def test_other_files_are_left_to_mmengine(tmp_path):
+    old = tmp_path / 'old.pth'
+    torch.save(contents(1), old, _use_new_zipfile_serialization=False)
+    for load_from in (str(old), 'https://example.com/model.pth', str(tmp_path / 'absent.pth')):
+        SafeResumeHook().before_run(Runner(tmp_path, load_from=load_from))
+    SafeResumeHook().before_run(Runner(tmp_path))  # neither resumes nor loads
+
+
+def test_order_is_by_number(work_dir):
+    torch.save(contents(1), work_dir / 'best_mAP_epoch_99.pth')
+    assert [path.name for path in numbered_checkpoints(work_dir)] == ['epoch_10.pth', 'epoch_9.pth', 'epoch_8.pth']
+
+
+def test_random_damage_is_found_or_does_no_harm(work_dir):
+    """Bytes of file headers that nobody reads may change; contents may not."""
+    path, whole = work_dir / 'epoch_10.pth', (work_dir / 'epoch_10.pth').read_bytes()
+    choose = random.Random(0)
+    found = 0
+    for _ in range(300):
+        data = bytearray(whole)
+        data[choose.randrange(len(data))] ^= 1 << choose.randrange(8)
+        path.write_bytes(data)
+        if find_fault(path):
+            found += 1
+        else:
+            assert same(torch.load(path, weights_only=True), contents(10))
+    assert found > 50
+    for _ in range(50):
+        path.write_bytes(whole[: choose.randrange(len(whole))])
+        assert find_fault(path)

@@ -1,0 +1,49 @@
+"""Detectors in two processes, the second of which never sees an object. Spawned processes import it by this name."""
+
+import datetime
+
+import torch
+import torch.distributed
+from mmdet.utils import register_all_modules
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from small_yolov1 import batch
+from tiny_detectors import build, tiny_model
+
+import slf_mmdet  # noqa: F401  spawned processes start from here
+
+STOCHASTIC = dict(
+    type='StochasticLoss',
+    context_dim=4,
+    candidates=[dict(type='IoULoss', mode='linear'), dict(type='GIoULoss')],
+)
+
+
+def models():
+    """Name -> config, and whether it needs ``find_unused_parameters``."""
+    fcos = tiny_model('fcos')
+    fcos.detector.bbox_head.loss_bbox = STOCHASTIC  # the head leaves it out where there is no object
+    return dict(
+        retinanet=(tiny_model('retinanet'), False),
+        faster_rcnn=(tiny_model('faster_rcnn'), False),
+        stochastic=(fcos, True),
+    )
+
+
+def process(rank, out):
+    """Saves the parameters after two steps as ``out.RANK``."""
+    torch.set_num_threads(1)
+    register_all_modules()
+    timeout = datetime.timedelta(seconds=60)  # a process that hangs fails
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2, timeout=timeout
+    )
+    result = {}
+    for name, (cfg, find_unused) in models().items():
+        model = MMDistributedDataParallel(build(cfg), find_unused_parameters=find_unused)
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.001))
+        for step in range(2):
+            model.train_step(batch(2, num_objects=2 * (1 - rank), seed=10 * rank + step), wrapper)
+        result[name] = {key: value.detach() for key, value in model.module.named_parameters()}
+    torch.save(result, f'{out}.{rank}')
+    torch.distributed.destroy_process_group()
