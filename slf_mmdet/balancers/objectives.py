@@ -111,13 +111,14 @@ class HeldOutObjective(Objective):
     the reference R on other images by the inner product of the two gradients:
 
     .. math:: h_i = \langle \nabla \ell_i, r \rangle, \qquad
-              c_i = -\frac{\langle h_i \rangle}{\sum_j \lambda_j \sqrt{\langle h_j^2 \rangle}}, \qquad
+              c_i = -\frac{\langle h_i \rangle}{W \max_j \sqrt{\langle h_j^2 \rangle}}, \qquad
               r \leftarrow \beta r + (1 - \beta) \nabla R \text{ after that}
 
     :math:`\langle \cdot \rangle` are running means of the same horizon :math:`\beta`, as the trace of online
-    hypergradient methods; divided by the root mean square, help that comes and goes with the batch costs nothing. The
-    gradients are taken at the last shared layer. The reference r holds the batches before this one, so no image is
-    compared with itself.
+    hypergradient methods; divided by a root mean square, help that comes and goes with the batch counts for little. As
+    :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within a factor :math:`e^{1 / \kappa}` of its share
+    before normalisation: a signal that is wrong cannot make the weights collapse. The gradients are taken at the last
+    shared layer. The reference r holds the batches before this one, so no image is compared with itself.
 
     Cost: two backward passes from the loss down to ``shared``, every ``interval`` iterations; one for each part where
     an operation on the way can be differentiated once only, as some compiled ones of mmcv. ``'criterion'`` adds that
@@ -157,7 +158,7 @@ class HeldOutObjective(Objective):
                 self._compare(losses, base_weights, shared, criterion)
             self._calls += 1
             self.calls += 1
-        return -self.helps / _positive((base_weights * self.squares.sqrt()).sum())
+        return -self.helps / _positive(base_weights.sum() * self.squares.max().sqrt())
 
     def _compare(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion) -> None:
         gradient, slopes = self._differentiate(losses, base_weights, shared)

@@ -59,12 +59,22 @@ def test_heldout_compares_each_part_with_the_batches_before(reference):
         helps = [sum(a * b for a, b in zip(g[i], trace)) for i in range(4)]
         mean = [0.6 * old + 0.4 * new for old, new in zip(mean, helps)]
         square = [0.6 * old + 0.4 * new**2 for old, new in zip(square, helps)]
-        scale = sum(float(BASE[i]) * math.sqrt(square[i]) for i in range(4))
+        scale = 7.5 * math.sqrt(max(square))
         expected = [-value / scale if scale else 0.0 for value in mean]
         assert costs.tolist() == pytest.approx(expected, abs=1e-5)
         base = [sum(float(BASE[i]) * g[i][d] for i in range(4)) for d in range(6)]
         now = base if reference == 'base' else wanted[step].tolist()
         trace = [0.6 * old + 0.4 * new for old, new in zip(trace, now)]
+
+
+def test_heldout_costs_are_bounded_whatever_the_gradients():
+    made = build_objective(dict(type='heldout', momentum=0.5), 4)
+    for step in range(20):
+        shared = torch.zeros(6, requires_grad=True)
+        scale = torch.tensor([1e-9, 1.0, 1e9, 1e3]).unsqueeze(1)
+        gradients = scale * torch.randn(4, 6, generator=torch.Generator().manual_seed(step))
+        costs = made.costs(gradients @ shared, BASE, shared)
+        assert (7.5 * costs).abs().max() <= 1 + 1e-5
 
 
 def test_heldout_keeps_its_costs_between_comparisons():
