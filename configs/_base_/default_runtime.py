@@ -9,6 +9,8 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )
+# What a balancer does goes into the log, and a warning if it gives up on a part; nothing happens without a balancer
+custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 env_cfg = dict(
     cudnn_benchmark=True,  # YOLO's images are all of one size

@@ -21,9 +21,15 @@ class DecisionNetwork(nn.Module):
         super().__init__()
         self.hidden = nn.Linear(in_dim, hidden_dim)
         self.output = nn.Linear(hidden_dim, len(initial))
-        nn.init.zeros_(self.output.weight)
+        self.register_buffer('initial', initial.clone(), persistent=False)
+        self.initial: Tensor
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the initial probabilities; the hidden layer, which then has no effect on them, stays as it is."""
         with torch.no_grad():
-            self.output.bias.copy_(initial.log())
+            self.output.weight.zero_()
+            self.output.bias.copy_(self.initial.log())
 
     def forward(self, context: Tensor) -> Tensor:
         """Maps ``(N, D)`` to log-probabilities ``(N, n)``."""

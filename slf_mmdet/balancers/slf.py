@@ -132,6 +132,10 @@ class SLFBalancer(SampledWeights, LossBalancer):
         """Algorithm 1 as it is written: one loss for detector and decision network."""
         return self.kl_weight == 0 and isinstance(self.objective, JointObjective)
 
+    def reset(self) -> None:
+        """Puts the decision network back to its initial probabilities; schedules and samples go on."""
+        self.decision_network.reset()
+
     def _decide(self, losses: Tensor, context: Optional[Tensor]) -> Tensor:
         """Log-probabilities ``(N, n)``, or ``(1, n)`` for one set of weights."""
         if context is None or context.dim() != 2 or context.shape[1] != self.context_dim:
