@@ -60,6 +60,7 @@ setup(
             'scikit-learn',
             'pytest',
             'pytest-cov',
+            'pytest-xdist',
             'hypothesis',
             'tensorboard',
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
