@@ -3,7 +3,7 @@
 Trains the smallest YOLO of the configs, for which the share is largest, on random images. Each iteration is timed with
 the hooks and, in turn, without: their own time, and the difference between the two kinds of iteration.
 
-    python benchmarks/bm_monitor.py --iters 200
+    python benchmarks/bm_monitor.py
 """
 
 import argparse
@@ -71,7 +71,7 @@ def random_sample(size: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--iters', type=int, default=200)
+    parser.add_argument('--iters', type=int, default=400, help='default: %(default)s; the guard looks once in 400')
     args = parser.parse_args()
     cfg = Config.fromfile(slf_mmdet.get_config_path(CONFIG))
     timed = TimedHook([BalanceMonitorHook(), CollapseGuardHook()])

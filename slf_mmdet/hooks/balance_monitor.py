@@ -22,12 +22,12 @@ class BalanceMonitorHook(Hook):
     ``share/<part>``           its share of the objective, in [0, 1]
     ``weights/entropy``        of the mean weights, as a share of its maximum log n: 1 for equal weights, 0 when one
                                part has all
-    ``weights/smallest_first`` share of the iterations in which the smallest part had the largest weight
+    ``weights/smallest_first`` share of the iterations in which the smallest part had a larger weight than any other
     ========================== ======================================================================================
 
     The weights themselves, ``balance/<part>``, are in the log without this hook. Each value is a mean over the
-    iterations since the log before, in the process that logs. Where the model has several balancers, their place in it
-    comes in between: ``raw/<place>/<part>``.
+    iterations since the log before, in the process that logs; those that are not finite are left out. Where the model
+    has several balancers, their place in it comes in between: ``raw/<place>/<part>``.
 
     Steps are collected on the device and read when they are logged, so that no iteration waits for it.
 
@@ -51,7 +51,7 @@ class BalanceMonitorHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         self._steps: Dict[str, StepsSoFar] = {
-            prefix: StepsSoFar(balancer) for prefix, balancer in find_balancers(runner).items()
+            prefix: StepsSoFar(balancer) for prefix, balancer in find_balancers(runner.model).items()
         }
         loggers = (hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook))
         self._interval = self.interval or next(loggers, 50)
@@ -79,13 +79,14 @@ def summary(steps: BalancedStep, parts: tuple, prefix: str = '') -> Dict[str, fl
         prefix: comes before the last component of each key.
     """
     raw, weights, weighted = (values.mean(0) for values in steps)
-    smallest_first = (steps.losses.argmin(1) == steps.weights.argmax(1)).to(raw.dtype).mean()
-    values = torch.cat([raw, weighted / weighted.sum(), torch.stack([relative_entropy(weights), smallest_first])])
+    of_smallest = steps.weights.gather(1, steps.losses.argmin(1, keepdim=True))
+    smallest_first = ((steps.weights >= of_smallest).sum(1) == 1).to(raw.dtype).mean()  # none but itself
+    values = torch.cat([raw, weighted / weighted.sum(), torch.stack([evenness(weights), smallest_first])])
     keys = [f'raw/{prefix}{part}' for part in parts] + [f'share/{prefix}{part}' for part in parts]
     return dict(zip([*keys, f'weights/{prefix}entropy', f'weights/{prefix}smallest_first'], values.tolist()))
 
 
-def relative_entropy(weights: torch.Tensor) -> torch.Tensor:
+def evenness(weights: torch.Tensor) -> torch.Tensor:
     """Entropy of weights ``(n,)`` that are scaled to sum to 1, divided by log n; 0 for a single part."""
     shares = weights / weights.sum()
     return torch.special.entr(shares).sum() / math.log(max(len(weights), 2))

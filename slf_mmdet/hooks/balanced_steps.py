@@ -4,19 +4,19 @@ from typing import Dict, List
 
 import torch
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from torch import nn
 
 from ..balancers import BalancedStep, LossBalancer
 
 
-def find_balancers(runner: Runner) -> Dict[str, LossBalancer]:
-    """The balancers of the model that is trained.
+def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
+    """The balancers of a model, which may be wrapped for distributed training.
 
     Returns:
         Prefix of their names in the log -> balancer: ``''`` for the only one, else ``'<place in the model>/'``.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    found = {name: module for name, module in model.named_modules() if isinstance(module, LossBalancer)}
+    inner = model.get_submodule('module') if is_model_wrapper(model) else model
+    found = {name: module for name, module in inner.named_modules() if isinstance(module, LossBalancer)}
     return {f'{name}/' if len(found) > 1 else '': module for name, module in found.items()}
 
 
@@ -40,6 +40,11 @@ class StepsSoFar:
             self._steps.append(self.balancer.last)
 
     def take(self) -> BalancedStep:
-        """All steps since this was last called, each field ``(steps, n)``; there must be one."""
+        """The steps since this was last called, each field ``(steps, n)``; there must be one.
+
+        Steps with a value that is not finite are left out: one bad batch says nothing about the weights.
+        """
         steps, self._steps = self._steps, []
-        return BalancedStep(*(torch.stack(values) for values in zip(*steps)))
+        taken = BalancedStep(*(torch.stack(values) for values in zip(*steps)))
+        finite = torch.stack(taken).isfinite().all(-1).all(0)
+        return BalancedStep(*(values[finite] for values in taken))

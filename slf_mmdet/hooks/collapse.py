@@ -38,14 +38,11 @@ class Diagnosis(NamedTuple):
     def __str__(self) -> str:
         if not self.starved:
             return 'every part has weight'
-        least = ', '.join(
-            f'{name} ({100 * self.parts[name].relative:.1f} % of the weight that its base weight gives it)'
-            for name in self.starved
-        )
+        kept = ', '.join(f'{100 * self.parts[name].relative:.1f} %' for name in self.starved)
         name, most = max(self.parts.items(), key=lambda item: item[1].weight)
         return (
-            f'left almost no weight to {least}; {name} has {100 * most.weight:.1f} % of all weight, where its base '
-            f'weight gives it {100 * most.base:.1f} %'
+            f'left almost no weight to {", ".join(self.starved)} ({kept} of what the base weights give); {name} has '
+            f'{100 * most.weight:.1f} % of all weight, by its base weight {100 * most.base:.1f} %'
         )
 
 
@@ -97,7 +94,7 @@ def advice(balancer: LossBalancer) -> str:
         if balancer.literal:
             return (
                 f"Likely cause: the decision network minimises the training loss itself (objective='joint', {found}): "
-                'all weight moves to the smallest part. Set kl_weight=20, its default, or base_share=0.5.'
+                'all weight moves to the smallest part. Leave kl_weight at its default, or set base_share=0.5.'
             )
         return (
             f'Likely cause: the anchor is weak against the signal of the objective ({found}). Raise kl_weight, set '

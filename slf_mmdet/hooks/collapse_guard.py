@@ -57,7 +57,7 @@ class CollapseGuardHook(Hook):
         self.policy = policy
 
     def before_train(self, runner: Runner) -> None:
-        balancers = find_balancers(runner)
+        balancers = find_balancers(runner.model)
         for balancer in balancers.values():
             if self.policy == 'reset' and not isinstance(balancer, SLFBalancer):
                 raise ValueError(

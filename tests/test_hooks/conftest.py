@@ -35,7 +35,17 @@ class Balanced(BaseModel):
 
 @pytest.fixture
 def make_runner(tmp_path):
-    def make(model, *hooks, epochs=1, iters_per_epoch=8, lr=0.0, log_interval=4, optim_wrapper=None, **kwargs):
+    def make(
+        model,
+        *hooks,
+        epochs=1,
+        iters_per_epoch=8,
+        lr=0.0,
+        log_interval=4,
+        optim_wrapper=None,
+        visualizer=None,
+        **kwargs,
+    ):
         data = torch.rand(2 * iters_per_epoch, 3, generator=torch.Generator().manual_seed(0))
         return Runner(
             model,
@@ -53,6 +63,7 @@ def make_runner(tmp_path):
             default_scope='mmdet',
             experiment_name=f'{tmp_path.parent.name}_{tmp_path.name}',
             randomness=dict(seed=0),
+            visualizer=visualizer,
         )
 
     return make

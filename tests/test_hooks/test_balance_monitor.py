@@ -6,6 +6,8 @@ import re
 
 import pytest
 import torch
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization import BaseVisBackend
 
 from slf_mmdet.balancers import BalancedStep, SLFBalancer
 from slf_mmdet.hooks import BalanceMonitorHook
@@ -34,6 +36,12 @@ def test_summary_by_hand():
             'weights/smallest_first': 0.5,  # a is smallest and first in the first step; in the second, b is smallest
         }
     )
+
+
+def test_smallest_part_among_equal_weights_has_not_the_most():
+    values = torch.tensor([[1.0, 2.0]])
+    steps = BalancedStep(losses=values, weights=torch.ones(1, 2), weighted=values)
+    assert summary(steps, ('a', 'b'))['weights/smallest_first'] == 0
 
 
 @pytest.mark.parametrize(('weights', 'entropy'), [([[1.0, 1.0, 1.0]], 1.0), ([[0.0, 7.0, 0.0]], 0.0), ([[2.0]], 0.0)])
@@ -73,6 +81,43 @@ def test_every_backend_and_the_terminal_show_it_and_the_objective_stays(make_run
         assert record['loss'] == pytest.approx(record['loss_box'] + record['loss_cls'])
     (text,) = tmp_path.glob('*/*.log')
     assert re.search(r'Epoch\(train\).*share/box: 0\.\d+', text.read_text())
+
+
+def test_a_backend_gets_it_too(make_runner, balanced):
+    @VISBACKENDS.register_module(force=True)
+    class RecordingVisBackend(BaseVisBackend):
+        experiment = None
+
+        def _init_env(self):
+            pass
+
+        def add_scalars(self, scalar_dict, step=0, file_path=None, **kwargs):
+            records.append((step, set(scalar_dict)))
+
+    records = []
+    visualizer = dict(type='Visualizer', vis_backends=[dict(type='RecordingVisBackend', save_dir='')])
+    make_runner(balanced(STATIC, dict(box=1.0, cls=1.0)), BalanceMonitorHook(), visualizer=visualizer).train()
+    assert [step for step, _ in records] == [4, 8]
+    for _, keys in records:
+        assert {'balance/box', 'raw/box', 'share/cls', 'weights/entropy', 'weights/smallest_first'} <= keys
+
+
+def test_steps_that_are_not_finite_are_left_out(make_runner, balanced):
+    class Spoilt(balanced):
+        calls = 0
+
+        def parts(self, inputs):
+            parts, output = super().parts(inputs)
+            self.calls += 1
+            if self.calls in (2, 5, 6, 7, 8):
+                parts['box'] = parts['box'] * float('nan' if self.calls == 2 else 'inf')
+            return parts, output
+
+    model = Spoilt(STATIC, dict(box=1.0, cls=1.0))
+    runner = make_runner(model, BalanceMonitorHook())
+    runner.train()
+    assert math.isfinite(history(runner, 'raw/box')[0])
+    assert math.isnan(history(runner, 'raw/box')[1])  # there is none
 
 
 def test_images_with_weights_of_their_own(make_runner, balanced):

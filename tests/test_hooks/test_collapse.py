@@ -45,8 +45,8 @@ def test_text_names_parts_and_amounts():
     weights, weighted = dict(coord=0.05, cls=1, obj=6, noobj=0.45), dict(coord=0.001, cls=1, obj=1, noobj=1)
     # 0.05 / 7.5 of the weight instead of 5 / 7.5: 1 %. obj has 6 / 7.5 instead of 1 / 7.5.
     assert str(diagnose(BASE, weights, weighted)) == (
-        'left almost no weight to coord (1.0 % of the weight that its base weight gives it); '
-        'obj has 80.0 % of all weight, where its base weight gives it 13.3 %'
+        'left almost no weight to coord (1.0 % of what the base weights give); '
+        'obj has 80.0 % of all weight, by its base weight 13.3 %'
     )
     assert str(diagnose(BASE, BASE, BASE)) == 'every part has weight'
 
@@ -54,7 +54,10 @@ def test_text_names_parts_and_amounts():
 @pytest.mark.parametrize(
     ('config', 'texts'),
     [
-        (dict(SLF, kl_weight=0), ["objective='joint', kl_weight=0, base_share=0", 'Set kl_weight=20', 'base_share=']),
+        (
+            dict(SLF, kl_weight=0),
+            ["objective='joint', kl_weight=0, base_share=0", 'Leave kl_weight at its default', 'base_share='],
+        ),
         (dict(SLF, kl_weight=0.1), ['anchor is weak', 'kl_weight=0.1', 'Raise kl_weight', 'lr_mult']),
         (dict(type='ScheduledBalancer', schedules=dict(coord=0.0), base_weights=BASE), ['schedules say so']),
         (dict(type='FAMOBalancer', base_weights=BASE), ['FAMOBalancer', 'StaticBalancer']),
