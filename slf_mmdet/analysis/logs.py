@@ -77,7 +77,6 @@ def part_names(curves: Mapping[str, Any]) -> Tuple[str, ...]:
 
 def _records(run: Path) -> Iterator[Dict[str, Any]]:
     for log in find_logs(run):
-        lines = log.read_text(encoding='utf-8').splitlines()
         *complete, last = log.read_text(encoding='utf-8').splitlines() or ['']
         yield from map(partial(_parse, log), complete)
         with suppress(ValueError):  # the last line is cut short where the run was killed
