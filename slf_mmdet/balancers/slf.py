@@ -119,13 +119,17 @@ class SLFBalancer(SampledWeights, LossBalancer):
     def weigh(self, losses: Tensor, context: Optional[Tensor], shared: Shared = None) -> Weighing:
         log_p = self._decide(losses, context)
         warm = self.counter.value < self.warmup
-        weights = self.total_weight * ((1 - self.base_share) * self._sample(log_p) + self.base_share * self.base_p)
+        weights = self.weights_of(self._sample(log_p))
         if self.literal:
             return Weighing(weights.mul(0).add(self.base_weights) if warm else weights)
         costs = self.objective.costs(losses, self.base_weights, context if shared is None else shared)
         kl = (log_p.exp() * (log_p - self.base_p.log())).sum(-1).mean()
         goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
         return Weighing(self.base_weights.expand_as(weights) if warm else weights.detach(), penalty=goal)
+
+    def weights_of(self, shares: Tensor) -> Tensor:
+        """Weights ``(N, n)`` from samples or probabilities ``(N, n)``: a part of them stays at the base weights."""
+        return self.total_weight * ((1 - self.base_share) * shares + self.base_share * self.base_p)
 
     @property
     def literal(self) -> bool:

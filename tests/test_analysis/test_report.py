@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from helpers import CONFIGS, DIGITS_SLF, ROOT, run_python
+from helpers import CONFIGS, DIGITS_SLF
 
 from slf_mmdet.analysis.report import find_pictures, write_report
 
@@ -99,16 +99,6 @@ def test_collapse(open_report):
     assert table(page, '.parts')[3] == ['obj', '1', '1', '7.5', '100.0 %', '100.0 %']
     warnings = page.locator('details[open] li').all_inner_texts()
     assert warnings == ['CollapseGuardHook: in iterations 1 to 4 <all> is lost']  # as text, not as HTML
-
-
-def test_of_a_real_run(trained_run, browser, tmp_path):
-    out = tmp_path / 'report.html'
-    run_python(ROOT / 'tools/analysis_tools/report.py', trained_run, '--out', out)
-    page = browser.new_page()
-    page.goto(out.as_uri())
-    assert len(table(page, '.classes')) == 11 and len(table(page, '.metrics')) == 2
-    assert {'trajectories', 'evenness'} <= {image.get_attribute('id') for image in page.locator('img').all()}
-    page.close()
 
 
 def test_config_of_another_name(make_work_dir, tmp_path):

@@ -1,5 +1,6 @@
 """The pictures of a run."""
 
+import re
 import shutil
 
 import matplotlib.image
@@ -28,3 +29,21 @@ def test_detections(trained, digits, tmp_path):
     image = matplotlib.image.imread(out)
     green = (image[..., 1] > 0.9) & (image[..., 0] < 0.3) & (image[..., 2] < 0.3)
     assert green.sum() > 50  # the true boxes
+
+
+def test_report(trained_copy):
+    done = run_python(ROOT / 'tools/analysis_tools/report.py', trained_copy)
+    assert f'Report written: {trained_copy / "report.html"}' in done.stdout
+    text = (trained_copy / 'report.html').read_text(encoding='utf-8')
+    assert re.search(r'<td>1</td>\s*<td class="number best">0\.\d{4}</td>', text)  # mAP of epoch 1
+    assert all(f'<td>{name}</td>' in text for name in ('zero', 'nine', 'coord', 'noobj'))
+    assert 'id="trajectories"' in text and 'id="evenness"' in text
+    assert 'every part kept its weight' in text
+
+
+def test_decision_network(trained, digits, tmp_path):
+    out = tmp_path / 'decisions.svg'
+    tool = ROOT / 'tools/analysis_tools/decision_network.py'
+    done = run_python(tool, DIGITS_SLF, trained[0] / 'epoch_1.pth', '--out', out, '--num', '8', cwd=digits)
+    assert re.search(r'│ coord +│ +5 │ +[45]\.\d+', done.stdout) and 'of 64 hidden units' in done.stdout
+    assert '<!-- objects in the image -->' in out.read_text(encoding='utf-8')
