@@ -39,7 +39,7 @@ setup(
     keywords=['object detection', 'loss weighting', 'multi-task learning', 'mmdetection', 'yolo'],
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', 'compat/*.pth']},
+    package_data={PACKAGE: ['py.typed', 'compat/*.pth', 'analysis/*.jinja']},
     python_requires='>=3.9',
     install_requires=[
         'torch>=2.1',
@@ -48,6 +48,7 @@ setup(
         'mmdet>=3.3,<4',
         'pycocotools',
         'rich',
+        'jinja2',
         'setuptools<82',  # mmengine 0.10 reads package metadata through pkg_resources
     ],
     extras_require={
@@ -63,6 +64,7 @@ setup(
             'pytest-xdist',
             'hypothesis',
             'tensorboard',
+            'playwright',  # opens the report of a run; without a browser its test is skipped
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
             'ruff',
             'mypy',

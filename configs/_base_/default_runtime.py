@@ -14,6 +14,8 @@ default_hooks = dict(
     random_state=dict(type='mmdet.RandomStateHook'),
     safe_resume=dict(type='mmdet.SafeResumeHook'),
 )
+# What a balancer does goes into the log, and a warning if it gives up on a part; nothing happens without a balancer
+custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 env_cfg = dict(
     cudnn_benchmark=True,  # YOLO's images are all of one size

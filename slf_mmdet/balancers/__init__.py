@@ -1,6 +1,6 @@
 """Balancers: loss parts in, weights out, one objective. They know nothing of detectors or configs."""
 
-from .base import LossBalancer, Weighing
+from .base import BalancedStep, LossBalancer, Weighing
 from .config import checked_balancer
 from .cov import CoVBalancer
 from .decision import DecisionNetwork
@@ -22,6 +22,7 @@ from .stch import STCHBalancer
 from .uncertainty import UncertaintyBalancer
 
 __all__ = [
+    'BalancedStep',
     'CoVBalancer',
     'DWABalancer',
     'DecisionNetwork',

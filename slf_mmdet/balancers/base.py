@@ -25,6 +25,21 @@ class Weighing(NamedTuple):
     penalty: Optional[Tensor] = None
 
 
+class BalancedStep(NamedTuple):
+    """What went into a step and what came out, for those who watch a run: means over the images, detached.
+
+    Attributes:
+        losses: ``(n,)`` unweighted parts.
+        weights: ``(n,)``.
+        weighted: ``(n,)`` the parts of the objective. Where images have weights of their own, it is not the product
+            of the other two.
+    """
+
+    losses: Tensor
+    weights: Tensor
+    weighted: Tensor
+
+
 class LossBalancer(BaseModule, metaclass=ABCMeta):
     r"""Weighs the parts :math:`\ell_i` of a loss: :math:`L = \sum_i w_i \ell_i`.
 
@@ -46,6 +61,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     Attributes:
         needs_shared: the method differentiates the parts, see ``shared`` of :meth:`forward`.
         needs_criterion: the method wants to know how good the predictions are, see ``criterion`` there.
+        last: the latest :class:`BalancedStep`, in the order of ``parts``; ``None`` before the first.
 
     Args:
         parts: names of the parts, in order. Defaults to the names in ``base_weights``.
@@ -80,6 +96,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
                 )
         weights = [float(base_weights.get(name, 1.0)) for name in self.parts]
         self.total_weight = sum(weights)
+        self.last: Optional[BalancedStep] = None
         if self.total_weight == 0:
             raise ValueError(f'{self._name}: all base weights are 0; at least one part must count.')
         # The config says what the base weights are, not a checkpoint: a run resumed with others uses the others.
@@ -129,10 +146,11 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
                 seen['criterion'] = criterion
             weights, penalty = self.weigh(losses, context, **seen)
             weighted = weights * losses
-            weighted = weighted if weighted.dim() == 1 else weighted.mean(0)
+            weighted = _over_images(weighted)
+        mean_weights = _over_images(weights.detach())
+        self.last = BalancedStep(_over_images(losses.detach()), mean_weights, weighted.detach())
         if penalty is not None:
             weighted = weighted + (penalty - penalty.detach()) / len(self.parts)
-        mean_weights = weights.detach() if weights.dim() == 1 else weights.detach().mean(0)
         out = {f'loss_{name}': value for name, value in zip(self.parts, weighted.unbind())}
         out.update({f'balance/{name}': value for name, value in zip(self.parts, mean_weights.unbind())})
         return out
@@ -140,7 +158,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     def values(self, losses: Tensor) -> Tensor:
         """The parts as numbers to look at: ``(n,)`` means over the images and, in training, over the processes."""
         values = losses.detach().to(self.base_weights)
-        return self.mean_over_processes(values if values.dim() == 1 else values.mean(0))
+        return self.mean_over_processes(_over_images(values))
 
     def mean_over_processes(self, values: Tensor) -> Tensor:
         """The mean over all processes in training mode, else the tensor itself."""
@@ -209,3 +227,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
 
 def _at_least_fp32(value: Tensor) -> Tensor:
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+def _over_images(values: Tensor) -> Tensor:
+    return values if values.dim() == 1 else values.mean(0)

@@ -8,10 +8,11 @@ from .checks import is_count, require
 
 
 class DecisionNetwork(nn.Module):
-    """From the detector's own output to a probability vector: LayerNorm - Linear - ReLU - Linear - log-softmax.
+    """From the detector's own output to a probability vector: LayerNorm - Linear - leaky ReLU - Linear - log-softmax.
 
     The last layer starts with zero weights and the bias ``log(initial)``, so every input begins at exactly the
-    initial probabilities and differences between inputs are learnt.
+    initial probabilities and differences between inputs are learnt. Leaky, since at a detector's learning rate plain
+    ReLUs all die within a few hundred iterations and leave one set of weights for all inputs.
 
     Args:
         in_dim: D, size of the input vector.
@@ -28,11 +29,17 @@ class DecisionNetwork(nn.Module):
             require(is_count(value), type(self).__name__, key, 'an integer >= 1', value)
         self.hidden = nn.Linear(in_dim, hidden_dim)
         self.output = nn.Linear(hidden_dim, len(initial))
-        nn.init.zeros_(self.output.weight)
+        self.register_buffer('initial', initial.clone(), persistent=False)
+        self.initial: Tensor
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the initial probabilities; the hidden layer, which then has no effect on them, stays as it is."""
         with torch.no_grad():
-            self.output.bias.copy_(initial.log())
+            self.output.weight.zero_()
+            self.output.bias.copy_(self.initial.log())
 
     def forward(self, context: Tensor) -> Tensor:
         """Maps ``(N, D)`` to log-probabilities ``(N, n)``."""
         context = F.layer_norm(context.to(self.hidden.weight.dtype), context.shape[-1:])
-        return self.output(self.hidden(context).relu()).log_softmax(dim=-1)
+        return self.output(F.leaky_relu(self.hidden(context), 0.1)).log_softmax(dim=-1)

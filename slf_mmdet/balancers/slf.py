@@ -140,10 +140,9 @@ class SLFBalancer(SampledWeights, LossBalancer):
         step = self.counter.value
         if self.training and torch.is_grad_enabled() and self.anchor.due(step):
             self.anchor.update(self.mean_over_processes(self.anchor.measure(losses, shared)))
+        log_p = self._decide(losses, context)
+        weights = self.weights_of(self._sample(log_p, one_for_all=self._one_for_all(losses)))
         q = self.anchor.shares()
-        log_p = self._decide(losses, context, q)
-        sampled = self._sample(log_p, one_for_all=self._one_for_all(losses))
-        weights = self.total_weight * ((1 - self.base_share) * sampled + self.base_share * q)
         anchored = self.total_weight * q.expand_as(weights)
         if self.literal:
             return Weighing(weights.mul(0).add(anchored) if step < self.warmup else weights)
@@ -152,13 +151,25 @@ class SLFBalancer(SampledWeights, LossBalancer):
         goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
         return Weighing(anchored if step < self.warmup else weights.detach(), penalty=goal)
 
+    def tilted(self, tilt: Tensor) -> Tensor:
+        r"""Log-probabilities ``(N, n)`` from what the decision network puts out: :math:`\log q` plus its tilt."""
+        return (tilt + self.anchor.shares().log()).log_softmax(-1)
+
+    def weights_of(self, shares: Tensor) -> Tensor:
+        """Weights ``(N, n)`` from samples or probabilities ``(N, n)``: a part of them stays at the base weights."""
+        return self.total_weight * ((1 - self.base_share) * shares + self.base_share * self.anchor.shares())
+
     @property
     def literal(self) -> bool:
         """Algorithm 1 as it is written: one loss for detector and decision network."""
         return self.kl_weight == 0 and isinstance(self.objective, JointObjective)
 
-    def _decide(self, losses: Tensor, context: Optional[Tensor], q: Tensor) -> Tensor:
-        """Log-probabilities ``(N, n)``, or ``(1, n)`` for one set of weights; the network puts out the tilt of q."""
+    def reset(self) -> None:
+        """Puts the decision network back to its initial probabilities; schedules and samples go on."""
+        self.decision_network.reset()
+
+    def _decide(self, losses: Tensor, context: Optional[Tensor]) -> Tensor:
+        """Log-probabilities ``(N, n)``, or ``(1, n)`` for one set of weights."""
         if context is None or context.dim() != 2 or context.shape[1] != self.context_dim:
             found = None if context is None else tuple(context.shape)
             raise ValueError(f'SLFBalancer: context must be of shape (N, {self.context_dim}), found {found}.')
@@ -166,7 +177,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
             context = context.detach()
         if self._one_for_all(losses):
             context = self.mean_over_processes(context.mean(0, keepdim=True))
-        return (self.decision_network(context) + q.log()).log_softmax(-1)
+        return self.tilted(self.decision_network(context))
 
     def _one_for_all(self, losses: Tensor) -> bool:
         return self.granularity == 'batch' or losses.dim() == 1

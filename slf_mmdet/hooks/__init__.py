@@ -1,15 +1,24 @@
 """Hooks: what watches a run."""
 
+from .balance_monitor import BalanceMonitorHook
 from .candidate_weights import CandidateWeightsHook
+from .collapse import Diagnosis, PartBalance, advice, diagnose
+from .collapse_guard import CollapseGuardHook
 from .non_finite_guard import NonFiniteError, NonFiniteGuardHook
 from .random_state import RandomStateHook
 from .safe_resume import BrokenCheckpointError, SafeResumeHook
 
 __all__ = [
+    'BalanceMonitorHook',
     'BrokenCheckpointError',
     'CandidateWeightsHook',
+    'CollapseGuardHook',
+    'Diagnosis',
     'NonFiniteError',
     'NonFiniteGuardHook',
+    'PartBalance',
     'RandomStateHook',
     'SafeResumeHook',
+    'advice',
+    'diagnose',
 ]

@@ -51,6 +51,21 @@ def test_gradient_reaches_the_parts_and_every_parameter(name):
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, key
 
 
+def test_the_record_of_a_step_is_not_changed_by_the_next(name):
+    balancer = build(name)
+    records = []
+    for step in range(4):
+        out = balancer(*random_inputs(seed=step))
+        objective(out).backward()
+        records.append((balancer.last, [value.clone() for value in balancer.last]))
+        torch.testing.assert_close(balancer.last.weights, weights_of(out))
+        with torch.no_grad():
+            for parameter in balancer.parameters():
+                parameter += 0.1 * parameter.grad
+    for record, copies in records:
+        assert all(torch.equal(value, copied) for value, copied in zip(record, copies))
+
+
 def test_resumed_run_equals_uninterrupted(name):
     def run(balancer, optimizer, steps):
         for step in steps:

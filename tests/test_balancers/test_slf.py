@@ -48,7 +48,7 @@ def test_weights_sum_to_the_base_weights_sum(kwargs):
 def test_objective_is_equation_11_times_the_total_weight():
     parts = random_parts()
     balancer = slf(num_samples=1, kl_weight=0)
-    log_p = balancer._decide(torch.ones(4, 4), random_context(), balancer.anchor.shares())
+    log_p = balancer._decide(torch.ones(4, 4), random_context())
     p_hat = balancer._sample(log_p)
     balancer.counter.value = 0  # the same draw once more
     expected = sum(7.5 * (p_hat[:, i] * parts[name]).mean() for i, name in enumerate(PARTS))
@@ -139,6 +139,18 @@ def test_weights_depend_on_the_image():
     torch.nn.init.normal_(balancer.decision_network.output.weight)
     rows = balancer.weigh(torch.ones(4, 4), random_context()).weights
     assert (rows[0] - rows[1]).abs().max() > 1e-3
+
+
+def test_decision_network_stays_alive_at_a_learning_rate_of_detectors():
+    """Goals that push all images the same way, for hundreds of steps, must not leave it blind to the image."""
+    balancer = slf(sampler='softmax')
+    optimizer = torch.optim.AdamW(balancer.parameters(), lr=0.01)
+    for step in range(300):
+        optimizer.zero_grad()
+        objective(balancer(random_parts(seed=step), random_context(4, seed=step))).backward()
+        optimizer.step()
+    tilt = balancer.decision_network(random_context(64, seed=999))
+    assert tilt.std(0).min() > 1e-3
 
 
 def test_seed_decides_the_samples_whatever_the_global_state():

@@ -85,6 +85,9 @@ def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
     assert ours.pop('model')['detector'] == theirs.pop('model')
     assert ours.pop('custom_imports')['imports'] == ['slf_mmdet']
     assert re.fullmatch(ours['log_processor'].pop('mean_pattern'), 'train/balance/cls')
+    assert [hook.pop('type') for hook in ours['custom_hooks'][-2:]] == ['BalanceMonitorHook', 'CollapseGuardHook']
+    ours['custom_hooks'] = ours['custom_hooks'][:-2]
+    theirs.setdefault('custom_hooks', [])
     assert ours == theirs
 
 

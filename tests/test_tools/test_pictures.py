@@ -1,40 +1,25 @@
 """The pictures of a run."""
 
+import re
+import shutil
+
 import matplotlib.image
-import pytest
 from helpers import DIGITS_SLF, ROOT, run_python
 
 
 def test_weights_of_a_run(trained, tmp_path):
     run_python(ROOT / 'tools/analysis_tools/plot_weights.py', trained[0], '--out', tmp_path / 'weights.png')
     image = matplotlib.image.imread(tmp_path / 'weights.png')
-    assert image.shape[:2] == (720, 960) and image[..., :3].std() > 0.05
+    assert image.shape[1] == 840 and image[..., :3].std() > 0.05
 
 
-def test_curves_are_those_of_the_log(tmp_path):
-    import runpy
-
-    tool = runpy.run_path(str(ROOT / 'tools/analysis_tools/plot_weights.py'))
-    for name, lines in {
-        '20260101_000000': [
-            '{"lr": 0.1, "balance/a": 1.0, "iter": 1, "step": 1}',
-            '{"pascal_voc/mAP": 0.5, "step": 1}',
-        ],
-        # a resumed run repeats iteration 2
-        '20260101_000001': [
-            f'{{"lr": 0.1, "balance/a": {v}, "iter": {i}, "step": {i}}}' for i, v in ((2, 2.0), (3, 3.0))
-        ],
-    }.items():
-        log = tmp_path / name / 'vis_data' / 'scalars.json'
-        log.parent.mkdir(parents=True)
-        log.write_text('\n'.join(lines))
-    curves = tool['read_curves'](tmp_path)
-    assert curves['balance/a'] == ([1, 2, 3], [1.0, 2.0, 3.0])
-    assert 'pascal_voc/mAP' not in curves
-    with pytest.raises(FileNotFoundError, match='holds no log: expected'):
-        tool['read_curves'](tmp_path / 'nothing')
-    with pytest.raises(ValueError, match='no key balance/<part>'):
-        tool['plot']({'loss': ([1], [1.0])}, 'run', tmp_path / 'x.png')
+def test_weights_of_runs_with_several_seeds(trained, tmp_path):
+    runs = [shutil.copytree(trained[0], tmp_path / f'slf_s{seed}') for seed in range(2)]
+    runs.append(shutil.copytree(trained[0], tmp_path / 'other'))
+    done = run_python(ROOT / 'tools/analysis_tools/plot_weights.py', *runs, '--out', tmp_path / 'weights.svg')
+    assert f'Weights drawn: {tmp_path / "weights.svg"}' in done.stdout
+    text = (tmp_path / 'weights.svg').read_text()
+    assert '<!-- slf (2 runs) -->' in text and '<!-- other -->' in text
 
 
 def test_detections(trained, digits, tmp_path):
@@ -44,3 +29,21 @@ def test_detections(trained, digits, tmp_path):
     image = matplotlib.image.imread(out)
     green = (image[..., 1] > 0.9) & (image[..., 0] < 0.3) & (image[..., 2] < 0.3)
     assert green.sum() > 50  # the true boxes
+
+
+def test_report(trained_copy):
+    done = run_python(ROOT / 'tools/analysis_tools/report.py', trained_copy)
+    assert f'Report written: {trained_copy / "report.html"}' in done.stdout
+    text = (trained_copy / 'report.html').read_text(encoding='utf-8')
+    assert re.search(r'<td>1</td>\s*<td class="number best">0\.\d{4}</td>', text)  # mAP of epoch 1
+    assert all(f'<td>{name}</td>' in text for name in ('zero', 'nine', 'coord', 'noobj'))
+    assert 'id="trajectories"' in text and 'id="evenness"' in text
+    assert 'every part kept its weight' in text
+
+
+def test_decision_network(trained, digits, tmp_path):
+    out = tmp_path / 'decisions.svg'
+    tool = ROOT / 'tools/analysis_tools/decision_network.py'
+    done = run_python(tool, DIGITS_SLF, trained[0] / 'epoch_1.pth', '--out', out, '--num', '8', cwd=digits)
+    assert re.search(r'│ coord +│ +5 │ +[45]\.\d+', done.stdout) and 'of 64 hidden units' in done.stdout
+    assert '<!-- objects in the image -->' in out.read_text(encoding='utf-8')

@@ -1,0 +1,92 @@
+"""Puts what a balancer does into the log: unweighted parts, their shares of the objective, how even the weights are."""
+
+import math
+from typing import Dict, Optional
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook, LoggerHook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import Runner
+
+from ..balancers import BalancedStep
+from .balanced_steps import StepsSoFar, find_balancers
+
+
+@HOOKS.register_module()
+class BalanceMonitorHook(Hook):
+    """Logs what every :class:`~slf_mmdet.balancers.LossBalancer` of the model does, to all of mmengine's backends.
+
+    ========================== ======================================================================================
+    ``raw/<part>``             the part before it is weighed
+    ``share/<part>``           its share of the objective, in [0, 1]
+    ``weights/entropy``        of the mean weights, as a share of its maximum log n: 1 for equal weights, 0 when one
+                               part has all
+    ``weights/smallest_first`` share of the iterations in which the smallest part had a larger weight than any other
+    ========================== ======================================================================================
+
+    The weights themselves, ``balance/<part>``, are in the log without this hook. Each value is a mean over the
+    iterations since the log before, in the process that logs; those that are not finite are left out. Where the model
+    has several balancers, their place in it comes in between: ``raw/<place>/<part>``.
+
+    Steps are collected on the device and read when they are logged, so that no iteration waits for it.
+
+    Args:
+        interval: iterations >= 1 between two logs; ``None`` for that of the run's ``LoggerHook``. The end of an epoch
+            is logged, too.
+
+    Raises:
+        ValueError: ``interval`` is no integer >= 1.
+    """
+
+    priority = 'NORMAL'  # before LoggerHook, which reads the message hub
+
+    def __init__(self, interval: Optional[int] = None) -> None:
+        if interval is not None and not (isinstance(interval, int) and interval >= 1):
+            raise ValueError(
+                f'BalanceMonitorHook: interval counts iterations and must be an integer >= 1, found {interval!r}. '
+                "None follows the run's LoggerHook."
+            )
+        self.interval = interval
+
+    def before_train(self, runner: Runner) -> None:
+        self._steps: Dict[str, StepsSoFar] = {
+            prefix: StepsSoFar(balancer) for prefix, balancer in find_balancers(runner.model).items()
+        }
+        loggers = (hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook))
+        self._interval = self.interval or next(loggers, 50)
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None, outputs: Optional[dict] = None
+    ) -> None:
+        for steps in self._steps.values():
+            steps.add()
+        last = self.end_of_epoch(runner.train_dataloader, batch_idx)
+        if not (last or self.every_n_inner_iters(batch_idx, self._interval)):
+            return
+        for prefix, steps in self._steps.items():
+            if len(steps):
+                for key, value in summary(steps.take(), steps.balancer.parts, prefix).items():
+                    runner.message_hub.update_scalar(f'train/{key}', value)
+
+
+def summary(steps: BalancedStep, parts: tuple, prefix: str = '') -> Dict[str, float]:
+    """What :class:`BalanceMonitorHook` logs of some steps, read from the device at once.
+
+    Args:
+        steps: each field ``(steps, n)``.
+        parts: names of the n parts.
+        prefix: comes before the last component of each key.
+    """
+    raw, weights, weighted = (values.mean(0) for values in steps)
+    of_smallest = steps.weights.gather(1, steps.losses.argmin(1, keepdim=True))
+    smallest_first = ((steps.weights >= of_smallest).sum(1) == 1).to(raw.dtype).mean()  # none but itself
+    values = torch.cat([raw, weighted / weighted.sum(), torch.stack([evenness(weights), smallest_first])])
+    keys = [f'raw/{prefix}{part}' for part in parts] + [f'share/{prefix}{part}' for part in parts]
+    return dict(zip([*keys, f'weights/{prefix}entropy', f'weights/{prefix}smallest_first'], values.tolist()))
+
+
+def evenness(weights: torch.Tensor) -> torch.Tensor:
+    """Entropy of weights ``(n,)`` that are scaled to sum to 1, divided by log n; 0 for a single part."""
+    shares = weights / weights.sum()
+    return torch.special.entr(shares).sum() / math.log(max(len(weights), 2))

@@ -1,0 +1,50 @@
+"""The balancers of a model, and their latest steps: what the hooks that watch them share."""
+
+from typing import Dict, List
+
+import torch
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from ..balancers import BalancedStep, LossBalancer
+
+
+def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
+    """The balancers of a model, which may be wrapped for distributed training.
+
+    Returns:
+        Prefix of their names in the log -> balancer: ``''`` for the only one, else ``'<place in the model>/'``.
+    """
+    inner = model.get_submodule('module') if is_model_wrapper(model) else model
+    found = {name: module for name, module in inner.named_modules() if isinstance(module, LossBalancer)}
+    return {f'{name}/' if len(found) > 1 else '': module for name, module in found.items()}
+
+
+class StepsSoFar:
+    """Collects the steps of a balancer where they are, on the device: no step waits for it.
+
+    Args:
+        balancer: it is asked for its latest step.
+    """
+
+    def __init__(self, balancer: LossBalancer) -> None:
+        self.balancer = balancer
+        self._steps: List[BalancedStep] = []
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def add(self) -> None:
+        """To be called after each iteration."""
+        if self.balancer.last is not None:
+            self._steps.append(self.balancer.last)
+
+    def take(self) -> BalancedStep:
+        """The steps since this was last called, each field ``(steps, n)``; there must be one.
+
+        Steps with a value that is not finite are left out: one bad batch says nothing about the weights.
+        """
+        steps, self._steps = self._steps, []
+        taken = BalancedStep(*(torch.stack(values) for values in zip(*steps)))
+        finite = torch.stack(taken).isfinite().all(-1).all(0)
+        return BalancedStep(*(values[finite] for values in taken))

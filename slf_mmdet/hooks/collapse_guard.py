@@ -1,0 +1,106 @@
+"""Says so when a balancer has given up on a part of the loss, and can do something about it."""
+
+from typing import Dict, Optional, Set
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine import dist
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import Runner
+from torch import nn
+
+from ..balancers import SLFBalancer
+from .balanced_steps import StepsSoFar, find_balancers
+from .collapse import advice, diagnose
+
+POLICIES = dict(
+    warn='',
+    reset=' The decision network is back at its initial probabilities.',
+    stop=' The training stops.',
+)
+
+
+@HOOKS.register_module()
+class CollapseGuardHook(Hook):
+    """Looks for starved parts, see :func:`~slf_mmdet.hooks.diagnose`, in the mean of every ``patience`` iterations.
+
+    That costs one look at the device, and over several processes their mean decides, so that all do the same. Without
+    a balancer in the model the hook does nothing.
+
+    Args:
+        share: of its weight below which a part counts as starved, in (0, 1).
+        patience: iterations >= 1.
+        policy: ``'warn'`` writes a warning with the likely cause and what to change, once for each part.
+            ``'reset'`` also puts the decision network back to its initial probabilities, with a fresh optimizer state,
+            each time. ``'stop'`` warns and ends the training as mmengine's ``EarlyStoppingHook`` does: an epoch-based
+            one at the end of the epoch, with its checkpoint and evaluation.
+
+    Raises:
+        ValueError: a setting is out of its range; or, before training, ``policy='reset'`` with a balancer that has no
+            decision network.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(self, share: float = 0.02, patience: int = 200, policy: str = 'warn') -> None:
+        for key, ok, wanted, found in (
+            ('share', 0 < share < 1, 'in (0, 1)', share),
+            ('patience', isinstance(patience, int) and patience >= 1, 'an integer >= 1 (iterations)', patience),
+            ('policy', policy in POLICIES, f'one of {list(POLICIES)}', policy),
+        ):
+            if not ok:
+                raise ValueError(f'CollapseGuardHook: {key} must be {wanted}, found {found!r}.')
+        self.share = share
+        self.patience = patience
+        self.policy = policy
+
+    def before_train(self, runner: Runner) -> None:
+        balancers = find_balancers(runner.model)
+        for balancer in balancers.values():
+            if self.policy == 'reset' and not isinstance(balancer, SLFBalancer):
+                raise ValueError(
+                    "CollapseGuardHook: policy='reset' needs a balancer with a decision network, SLFBalancer; found "
+                    f"{type(balancer).__name__}. Use policy='warn' or 'stop'."
+                )
+        self._steps: Dict[str, StepsSoFar] = {prefix: StepsSoFar(balancer) for prefix, balancer in balancers.items()}
+        self._told: Dict[str, Set[str]] = {prefix: set() for prefix in balancers}
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None, outputs: Optional[dict] = None
+    ) -> None:
+        for prefix, steps in self._steps.items():
+            steps.add()
+            if len(steps) >= self.patience:
+                self._judge(runner, prefix, steps)
+
+    def _judge(self, runner: Runner, prefix: str, steps: StepsSoFar) -> None:
+        balancer, seen = steps.balancer, steps.take()
+        means = torch.stack([balancer.base_weights, *(x.mean(0).to(balancer.base_weights) for x in seen[1:])])
+        dist.all_reduce(means, op='mean')
+        base, weights, weighted = (dict(zip(balancer.parts, row)) for row in means.tolist())
+        found = diagnose(base, weights, weighted, self.share)
+        if not found.starved:
+            return
+        if self.policy == 'reset' or not self._told[prefix].issuperset(found.starved):
+            self._told[prefix].update(found.starved)
+            place = f' at {prefix.rstrip("/")}' if prefix else ''
+            runner.logger.warning(
+                f'CollapseGuardHook: in iterations {runner.iter + 2 - self.patience} to {runner.iter + 1} '
+                f'{type(balancer).__name__}{place} {found}. {advice(balancer)}{POLICIES[self.policy]}'
+            )
+        if self.policy == 'reset':
+            assert isinstance(balancer, SLFBalancer)  # seen to before training
+            balancer.reset()
+            forget_state(runner, balancer)
+        elif self.policy == 'stop':
+            runner.train_loop.stop_training = True
+
+
+def forget_state(runner: Runner, module: nn.Module) -> None:
+    """Clears what the run's optimizers remember (momentum and the like) of the parameters of a module."""
+    wrapper = runner.optim_wrapper
+    for one in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
+        for parameter in module.parameters():
+            one.optimizer.state.pop(parameter, None)

@@ -1,0 +1,144 @@
+"""The report of a run, opened in a browser without a network."""
+
+import re
+
+import pytest
+from helpers import CONFIGS, DIGITS_SLF
+
+from slf_mmdet.analysis.report import find_pictures, write_report
+
+
+@pytest.fixture
+def open_report(make_work_dir, browser, tmp_path):
+    """The page of a run's report; whatever it asks for beyond itself, or says to the console, is an error."""
+    complaints = []
+
+    def opened(**kwargs):
+        out = tmp_path / 'elsewhere' / 'report.html'
+        write_report(make_work_dir(**kwargs), out)
+        page.goto(out.as_uri())
+        return page
+
+    page = browser.new_page(viewport=dict(width=1000, height=800))
+    page.context.set_offline(True)
+    page.on('console', lambda message: complaints.append(message.text))
+    page.on('pageerror', lambda error: complaints.append(str(error)))
+    page.on(
+        'request',
+        lambda request: None if request.url.startswith(('data:', 'file:')) else complaints.append(request.url),
+    )
+    yield opened
+    page.close()
+    assert complaints == []
+
+
+def table(page, selector):
+    rows = page.locator(f'{selector} tr').all()
+    return [[cell.inner_text().strip() for cell in row.locator('th, td').all()] for row in rows]
+
+
+def test_results(open_report):
+    page = open_report()
+    assert page.title() == page.locator('h1').inner_text() == 'slf_seed7'
+    summary = dict(table(page, '#summary'))
+    assert summary['Iterations'] == '40' and summary['Time per iteration'] == '100 ms (median)'
+    assert summary['pascal_voc/mAP, last'] == '0.5000' and summary['seed'] == '7'
+    assert table(page, '.metrics') == [['step', 'pascal_voc/mAP'], ['1', '0.7500'], ['2', '0.5000']]
+    assert page.locator('.metrics .best').all_inner_texts() == ['0.7500']
+    assert table(page, '.classes') == [
+        ['class', 'AP', '', 'recall', 'objects'],
+        ['zero', '0.863', '', '0.967', '12'],
+        ['a dog', '0.250', '', '1.000', '3'],
+    ]
+    width = [bar.bounding_box()['width'] for bar in page.locator('.bar div').all()]
+    assert width[0] / width[1] == pytest.approx(0.863 / 0.25, rel=0.02)
+
+
+def test_pictures_are_in_the_file_and_drawn(open_report):
+    page = open_report()
+    sizes = page.evaluate(
+        '[...document.images].map(i => [i.complete, i.naturalWidth, i.getBoundingClientRect().width])'
+    )
+    assert len(sizes) == 2 + 3  # two figures, three detections
+    assert all(complete and natural > 100 and shown > 100 for complete, natural, shown in sizes)
+    assert [natural for _, natural, _ in sizes[2:]] == [960] * 3  # made smaller
+    assert page.locator('figcaption').all_inner_texts() == [f'val_img_{i}.png' for i in range(3)]
+
+
+@pytest.mark.parametrize('width', [360, 1000])
+def test_fits_the_window(open_report, width):
+    page = open_report(collapse=True)
+    page.set_viewport_size(dict(width=width, height=800))
+    assert page.evaluate('document.documentElement.scrollWidth') <= width
+
+
+def test_config_changes(open_report):
+    page = open_report()
+    rows = table(page, '.changes')
+    assert ['model.bbox_head.loss_balancer.type', "'StaticBalancer'", "'SLFBalancer'"] in rows
+    assert ['model.bbox_head.loss_balancer.tau', '-', '0.5'] in rows
+    assert len(rows) == 1 + 2
+    whole = page.locator('details pre')
+    assert not whole.is_visible()
+    page.get_by_text('The whole config').click()
+    assert whole.is_visible() and 'YOLOV1Head' in whole.inner_text()
+
+
+def test_weights_that_were_kept(open_report):
+    page = open_report()
+    assert page.locator('.good').inner_text() == 'SLFBalancer: every part kept its weight.'
+    assert page.locator('.bad').count() == 0
+    assert table(page, '.parts')[1] == ['coord', '5', '5', '5', '66.7 %', '66.7 %']
+
+
+def test_collapse(open_report):
+    page = open_report(collapse=True)
+    text = page.locator('.bad').inner_text()
+    assert re.search(r'iteration 30 to 40: left almost no weight to coord, cls, noobj', text)
+    assert 'kl_weight=0' in text and 'Leave kl_weight at its default' in text
+    assert table(page, '.parts')[3] == ['obj', '1', '1', '7.5', '100.0 %', '100.0 %']
+    warnings = page.locator('details[open] li').all_inner_texts()
+    assert warnings == ['CollapseGuardHook: in iterations 1 to 4 <all> is lost']  # as text, not as HTML
+
+
+def test_config_of_another_name(make_work_dir, tmp_path):
+    work_dir = make_work_dir()
+    dumped = work_dir / DIGITS_SLF.name
+    dumped.rename(work_dir / 'mine.py')
+    out = tmp_path / 'report.html'
+    write_report(work_dir, out)
+    assert 'give the config file with <code>--config</code>' in out.read_text()
+    write_report(work_dir, out, config=CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py')
+    assert 'default_hooks.logger.interval' in out.read_text()
+
+
+def test_run_without_balancer_config_or_evaluation(tmp_path):
+    log = tmp_path / 'run' / '20260101_000000' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"lr": 0.1, "loss": 1.0, "iter": 1, "step": 1}\n')
+    write_report(tmp_path / 'run', tmp_path / 'report.html')
+    text = (tmp_path / 'report.html').read_text()
+    for hint in ('The work dir holds no config', 'The log holds no evaluation', 'The work dir holds no pictures'):
+        assert hint in text
+
+
+def test_precision_of_coco_classes(make_work_dir, tmp_path):
+    work_dir = make_work_dir()
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    with open(log, 'a') as file:
+        file.write('\n{"coco/bbox_mAP": 0.4, "coco/person_precision": 0.375, "coco/dog_precision": 0.1, "step": 3}')
+    write_report(work_dir, tmp_path / 'report.html')
+    text = (tmp_path / 'report.html').read_text()
+    assert re.search(r'<td>person</td><td class="number">0.375</td>', text)
+    assert 'person_precision' not in text and 'a dog' not in text
+
+
+def test_pictures_are_chosen_evenly(make_work_dir):
+    work_dir = make_work_dir()
+    assert [path.stem for path in find_pictures(work_dir, 2)] == ['val_img_0', 'val_img_2']
+    assert find_pictures(work_dir, 0) == []
+
+
+def test_no_run(tmp_path):
+    with pytest.raises(FileNotFoundError, match='holds no log'):
+        write_report(tmp_path, tmp_path / 'report.html')

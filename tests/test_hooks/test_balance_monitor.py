@@ -1,0 +1,168 @@
+"""What a balancer does, in the log of a run."""
+
+import json
+import math
+import re
+
+import pytest
+import torch
+from mmengine.registry import VISBACKENDS
+from mmengine.visualization import BaseVisBackend
+
+from slf_mmdet.balancers import BalancedStep, SLFBalancer
+from slf_mmdet.hooks import BalanceMonitorHook
+from slf_mmdet.hooks.balance_monitor import summary
+
+STATIC = dict(type='StaticBalancer', base_weights=dict(box=3.0, cls=1.0))
+
+
+def history(runner, key):
+    return runner.message_hub.get_scalar(f'train/{key}').data[0].tolist()
+
+
+def test_summary_by_hand():
+    steps = BalancedStep(
+        losses=torch.tensor([[1.0, 2.0], [3.0, 2.0]]),
+        weights=torch.tensor([[2.0, 1.0], [4.0, 1.0]]),  # means 3 and 1
+        weighted=torch.tensor([[2.0, 2.0], [10.0, 2.0]]),  # means 6 and 2
+    )
+    assert summary(steps, ('a', 'b')) == pytest.approx(
+        {
+            'raw/a': 2.0,
+            'raw/b': 2.0,
+            'share/a': 0.75,
+            'share/b': 0.25,
+            'weights/entropy': -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2),
+            'weights/smallest_first': 0.5,  # a is smallest and first in the first step; in the second, b is smallest
+        }
+    )
+
+
+def test_smallest_part_among_equal_weights_has_not_the_most():
+    values = torch.tensor([[1.0, 2.0]])
+    steps = BalancedStep(losses=values, weights=torch.ones(1, 2), weighted=values)
+    assert summary(steps, ('a', 'b'))['weights/smallest_first'] == 0
+
+
+@pytest.mark.parametrize(('weights', 'entropy'), [([[1.0, 1.0, 1.0]], 1.0), ([[0.0, 7.0, 0.0]], 0.0), ([[2.0]], 0.0)])
+def test_entropy_of_equal_weights_of_a_corner_and_of_one_part(weights, entropy):
+    values = torch.tensor(weights)
+    steps = BalancedStep(torch.ones_like(values), values, values)
+    assert summary(steps, tuple('abc'[: values.shape[1]]))['weights/entropy'] == pytest.approx(entropy)
+
+
+def test_log_holds_means_since_the_log_before(make_runner, balanced):
+    model = balanced(STATIC, dict(box=1.0, cls=10.0))
+    runner = make_runner(model, BalanceMonitorHook(), iters_per_epoch=6)
+    runner.train()
+    with torch.no_grad():  # the learning rate is 0: the network is still the same
+        steps = [model.parts(batch['inputs'])[0] for batch in runner.train_dataloader]
+        raw = torch.stack([torch.stack([step['box'].mean(), step['cls'].mean()]) for step in steps])
+    # logged after iteration 4 and at the end of the epoch
+    expected = torch.stack([raw[:4].mean(0), raw[4:].mean(0)])
+    assert history(runner, 'raw/box') == pytest.approx(expected[:, 0].tolist())
+    assert history(runner, 'raw/cls') == pytest.approx(expected[:, 1].tolist())
+    box = 3 * expected[:, 0]
+    assert history(runner, 'share/box') == pytest.approx((box / (box + expected[:, 1])).tolist())
+    assert history(runner, 'weights/smallest_first') == [1.0, 1.0]
+
+
+def test_every_backend_and_the_terminal_show_it_and_the_objective_stays(make_runner, balanced, tmp_path):
+    model = balanced(STATIC, dict(box=1.0, cls=1.0))
+    runner = make_runner(model, BalanceMonitorHook())
+    runner.train()
+    (log,) = tmp_path.glob('*/vis_data/scalars.json')
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    keys = {'raw/box', 'raw/cls', 'share/box', 'share/cls', 'weights/entropy', 'weights/smallest_first'}
+    assert len(records) == 2
+    for record in records:
+        assert keys <= set(record)
+        assert not any('loss' in key for key in keys)
+        assert record['loss'] == pytest.approx(record['loss_box'] + record['loss_cls'])
+    (text,) = tmp_path.glob('*/*.log')
+    assert re.search(r'Epoch\(train\).*share/box: 0\.\d+', text.read_text())
+
+
+def test_a_backend_gets_it_too(make_runner, balanced):
+    @VISBACKENDS.register_module(force=True)
+    class RecordingVisBackend(BaseVisBackend):
+        experiment = None
+
+        def _init_env(self):
+            pass
+
+        def add_scalars(self, scalar_dict, step=0, file_path=None, **kwargs):
+            records.append((step, set(scalar_dict)))
+
+    records = []
+    visualizer = dict(type='Visualizer', vis_backends=[dict(type='RecordingVisBackend', save_dir='')])
+    make_runner(balanced(STATIC, dict(box=1.0, cls=1.0)), BalanceMonitorHook(), visualizer=visualizer).train()
+    assert [step for step, _ in records] == [4, 8]
+    for _, keys in records:
+        assert {'balance/box', 'raw/box', 'share/cls', 'weights/entropy', 'weights/smallest_first'} <= keys
+
+
+def test_steps_that_are_not_finite_are_left_out(make_runner, balanced):
+    class Spoilt(balanced):
+        calls = 0
+
+        def parts(self, inputs):
+            parts, output = super().parts(inputs)
+            self.calls += 1
+            if self.calls in (2, 5, 6, 7, 8):
+                parts['box'] = parts['box'] * float('nan' if self.calls == 2 else 'inf')
+            return parts, output
+
+    model = Spoilt(STATIC, dict(box=1.0, cls=1.0))
+    runner = make_runner(model, BalanceMonitorHook())
+    runner.train()
+    assert math.isfinite(history(runner, 'raw/box')[0])
+    assert math.isnan(history(runner, 'raw/box')[1])  # there is none
+
+
+def test_images_with_weights_of_their_own(make_runner, balanced):
+    balancer = dict(type='SLFBalancer', num_samples=1, base_weights=dict(box=3.0, cls=1.0))
+    model = balanced(balancer, dict(box=1.0, cls=1.0))
+    runner = make_runner(model, BalanceMonitorHook(), log_interval=1)
+    runner.train()
+    total = [sum(history(runner, f'loss_{part}')[i] for part in ('box', 'cls')) for i in range(8)]
+    weighted = history(runner, 'loss_box')
+    assert history(runner, 'share/box') == pytest.approx([a / b for a, b in zip(weighted, total)])
+    assert len(set(history(runner, 'share/box'))) > 3  # samples differ
+
+
+def test_several_balancers_are_told_apart(make_runner, balanced):
+    model = balanced(STATIC, dict(box=1.0, cls=1.0), places=('rpn', 'roi'))
+    runner = make_runner(model, BalanceMonitorHook(interval=8))
+    runner.train()
+    for key in ('raw/rpn/box', 'raw/roi/box', 'share/roi/cls', 'weights/rpn/entropy'):
+        assert len(history(runner, key)) == 1
+
+
+def test_model_without_a_balancer(make_runner, balanced):
+    class Plain(balanced):
+        def forward(self, inputs, mode='loss'):
+            return dict(loss=self.layer(inputs).square().mean())
+
+    runner = make_runner(Plain(STATIC, dict(box=1.0, cls=1.0), places=()), BalanceMonitorHook())
+    runner.train()
+    assert not [key for key in runner.message_hub.log_scalars if re.search('raw|share|weights', key)]
+
+
+def test_a_network_that_was_watched_can_be_copied_and_saved():
+    import copy
+    import io
+
+    balancer = SLFBalancer(base_weights=dict(box=3.0, cls=1.0), context_dim=2)
+    keys = set(balancer.state_dict())
+    context = torch.rand(4, 2, requires_grad=True)
+    balancer(dict(box=context[:, 0], cls=context[:, 1]), context)
+    assert set(balancer.state_dict()) == keys
+    assert torch.equal(copy.deepcopy(balancer).last.weights, balancer.last.weights)
+    torch.save(balancer, io.BytesIO())
+
+
+@pytest.mark.parametrize('interval', [0, -1, 2.5])
+def test_wrong_interval(interval):
+    with pytest.raises(ValueError, match=f'integer >= 1, found {interval}'):
+        BalanceMonitorHook(interval)
