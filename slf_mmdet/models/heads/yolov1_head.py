@@ -199,6 +199,22 @@ class YOLOV1Head(BaseDenseHead):
             return raw.clamp_min(0)
         return raw.sigmoid() if getattr(self.loss_cls, 'use_sigmoid', False) else raw.softmax(-1)
 
+    def decode(self, output: Tensor) -> Tuple[Tensor, Tensor]:
+        """Boxes and class scores that an output stands for, before any is dropped.
+
+        Args:
+            output: ``(N, 5B + C, S, S)`` of :meth:`forward`, at least fp32.
+
+        Returns:
+            boxes ``(N, S * S * B, 4)``, x1, y1, x2, y2 as fractions of the network's input, not clipped; scores
+            ``(N, S * S * B, C)``, class score times confidence.
+        """
+        raw_boxes, confidences, classes = split_output(output, self.boxes_per_cell)
+        boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1))
+        # Linear outputs may be negative; two negative ones must not make a confident detection.
+        scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
+        return boxes.flatten(1, 3), scores.flatten(1, 3)
+
     def predict_by_feat(
         self,
         output: Tensor,
@@ -220,12 +236,7 @@ class YOLOV1Head(BaseDenseHead):
             Per image an ``InstanceData`` with ``bboxes`` (M, 4), ``scores`` (M,) and ``labels`` (M,).
         """
         cfg = self.test_cfg if cfg is None else cfg
-        raw_boxes, confidences, classes = split_output(output.float(), self.boxes_per_cell)
-        boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1)).flatten(1, 3)
-        # Linear outputs may be negative; two negative ones must not make a confident detection.
-        scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
-        scores = scores.flatten(1, 3)
-
+        boxes, scores = self.decode(output.float())
         detections = []
         for image_boxes, image_scores, meta in zip(boxes, scores, batch_img_metas):
             width, height = _input_size(meta)
