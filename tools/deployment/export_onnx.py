@@ -76,7 +76,8 @@ def export(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
     """Writes the file; the number of images stays free."""
     path.parent.mkdir(parents=True, exist_ok=True)
     axes = {name: {0: 'batch'} for name in ('image', *OUTPUTS)}
-    torch.onnx.export(model, (image,), str(path), input_names=['image'], output_names=OUTPUTS, dynamic_axes=axes)
+    images = torch.cat([image, image])  # a batch of one would be taken for a constant
+    torch.onnx.export(model, (images,), str(path), input_names=['image'], output_names=OUTPUTS, dynamic_axes=axes)
 
 
 def check(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
@@ -102,7 +103,7 @@ def check(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
         ]
     in_torch, in_onnx = (1 / median(values) for values in zip(*seconds))
     print(
-        f'{path}: equal to PyTorch to {TOLERANCE}. Images per second, batch 1, {torch.get_num_threads()} CPU thread(s): '
+        f'{path}: equal to PyTorch to {TOLERANCE}. Images per second, batch 1, {torch.get_num_threads()}-threaded CPU: '
         f'PyTorch {in_torch:.1f}, onnxruntime {in_onnx:.1f}.'
     )
 
