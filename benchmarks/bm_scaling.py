@@ -60,7 +60,7 @@ def main() -> None:
     def table(title: str, column: str, values: Sequence[int], makers: Dict[str, Callable[..., Call]]) -> None:
         values = values[:2] if args.quick else values
         variants = {f'{name} {value}': make(value) for name, make in makers.items() for value in values}
-        seconds = side_by_side(variants, args.rounds, device, repeats=args.repeats)
+        seconds = side_by_side(variants, args.rounds, device, repeats=1 if args.quick else args.repeats)
         rows = []
         for value in values:
             cells = []
