@@ -169,7 +169,7 @@ class YOLOV1Head(BaseDenseHead):
         """
         output = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
         # Index and size of each object's image are made on the host and sent without waiting for the device.
-        counts = torch.tensor([len(instances) for instances in batch_gt_instances])
+        counts = torch.tensor([len(instances.labels) for instances in batch_gt_instances])
         sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
         image = torch.arange(len(counts)).repeat_interleave(counts)
         scale = sizes[image].to(output.device, non_blocking=True)
