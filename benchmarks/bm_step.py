@@ -12,7 +12,7 @@ Example:
 
 import itertools
 from functools import partial
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterable, List
 
 import torch
 from mmdet.registry import MODELS
@@ -94,13 +94,13 @@ class Trainer:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             losses = self.detector(**data, mode='loss')
         parameters = list(self.detector.parameters())
-        gradients = [parameter.grad if parameter.grad is not None else parameter for parameter in parameters]
         state = self.wrappers[name].optimizer.state
         moments = [value for p in parameters for value in state[p].values() if isinstance(value, Tensor)]
-        return _bytes([*parameters, *self.detector.buffers(), *moments, *saved, *losses.values()]) + _bytes(gradients)
+        gradients = _bytes(p for p in parameters if p.requires_grad)  # as large as what they are of
+        return gradients + _bytes([*parameters, *self.detector.buffers(), *moments, *saved, *losses.values()])
 
 
-def _bytes(tensors: Any) -> int:
+def _bytes(tensors: Iterable[Tensor]) -> int:
     """Of their storages, each counted once."""
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())

@@ -140,8 +140,7 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], d
     table = Table(*columns, box=box.MARKDOWN)
     for row in rows:
         table.add_row(*map(str, row))
-    console = Console()
-    console = Console(width=max(console.width, 160), highlight=False)
+    console = Console(width=160, highlight=False)
     console.print(f'\n{title}')
     console.print(table)
     console.print(machine(device))

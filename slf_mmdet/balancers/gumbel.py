@@ -7,7 +7,6 @@ Jang et al., ICLR 2017.
 from typing import Optional
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -42,14 +41,17 @@ def multiple_gumbel_softmax(
         raise ValueError(f'num_samples (the K of the paper) must be >= 1, found {num_samples}.')
     if not tau > 0:
         raise ValueError(f'tau must be > 0, found {tau}.')
-    exponential = torch.empty((num_samples, *log_p.shape), dtype=log_p.dtype, device=log_p.device)
-    exponential.exponential_(generator=generator)
-    # An exponential variate can underflow to 0, whose Gumbel noise would be infinite.
-    gumbel = -exponential.clamp_min(torch.finfo(log_p.dtype).tiny).log()
-    # Divided one by one: the division of the K times larger noise needs no gradient.
-    soft = (log_p / tau + gumbel / tau).softmax(dim=-1)
-    if not hard:
-        return soft.mean(0)
-    one_hot = F.one_hot(soft.argmax(-1), log_p.shape[-1]).to(soft.dtype)
-    soft = soft.mean(0)
-    return one_hot.mean(0) + (soft - soft.detach())
+    # Parts first: torch reduces over a long last dimension fast, over one of a few parts it does not.
+    logits = log_p.movedim(-1, 0).unsqueeze(1)
+    shape = (len(logits), num_samples, *log_p.shape[:-1])
+    uniform = torch.rand(shape, generator=generator, dtype=log_p.dtype, device=log_p.device)
+    # A uniform variate can be 0, whose Gumbel noise would be infinite.
+    gumbel = -(-uniform.clamp_min(torch.finfo(log_p.dtype).tiny).log()).log()
+    noisy = logits + gumbel
+    soft = (noisy / tau).softmax(dim=0).mean(1)
+    if hard:
+        noisy = noisy.detach()
+        best = (noisy == noisy.amax(dim=0)).to(soft.dtype)
+        one_hot = (best / best.sum(dim=0)).mean(1)  # entries that tie share a sample
+        soft = one_hot + (soft - soft.detach())
+    return soft.movedim(0, -1)

@@ -47,18 +47,19 @@ def test_relaxed_samples_are_equation_6():
     tau = 0.7
     relaxed = multiple_gumbel_softmax(P.log(), num_samples=1, tau=tau, hard=False)
     torch.manual_seed(1)
-    noise = torch.empty(1, 4, dtype=torch.float64).exponential_()[0]
+    noise = -torch.rand(4, dtype=torch.float64).log()
     scores = [math.exp((math.log(p) - math.log(e)) / tau) for p, e in zip(P.tolist(), noise.tolist())]
     expected = torch.tensor([score / sum(scores) for score in scores], dtype=torch.float64)
     torch.testing.assert_close(relaxed, expected)
 
 
-def test_same_as_torch_for_one_sample_of_the_same_noise():
+def test_same_as_torch_for_one_sample_of_the_same_noise(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, 'exponential_', lambda self: self.uniform_().log_().neg_())
     log_p = P.log().expand(50, 4)
     torch.manual_seed(3)
     ours = multiple_gumbel_softmax(log_p, num_samples=1, tau=0.5)
     torch.manual_seed(3)
-    theirs = torch.nn.functional.gumbel_softmax(log_p.unsqueeze(0), tau=0.5, hard=True)[0]
+    theirs = torch.nn.functional.gumbel_softmax(log_p.T.contiguous(), tau=0.5, hard=True, dim=0).T
     torch.testing.assert_close(ours, theirs)
 
 
@@ -69,7 +70,7 @@ def test_straight_through_gradient_is_that_of_the_relaxed_samples():
     cost = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
     (multiple_gumbel_softmax(mu, k, tau, generator=generator(7)) * cost).sum().backward()
 
-    noise = torch.empty(k, 4, dtype=torch.float64).exponential_(generator=generator(7))
+    noise = -torch.rand(4, k, dtype=torch.float64, generator=generator(7)).log().T
     expected = torch.zeros(4, dtype=torch.float64)
     for sample in range(k):
         y = ((P.log() - noise[sample].log()) / tau).softmax(0)
@@ -93,3 +94,9 @@ def test_never_nan_even_for_impossible_parts_and_extreme_temperatures(dtype):
 def test_wrong_settings(kwargs, message):
     with pytest.raises(ValueError, match=message):
         multiple_gumbel_softmax(P.log(), **kwargs)
+
+
+def test_entries_that_tie_share_a_sample(monkeypatch):
+    monkeypatch.setattr(torch, 'rand', lambda *args, **kwargs: torch.full(args[0], 0.5, dtype=kwargs['dtype']))
+    log_p = torch.tensor([[0.4, 0.4, 0.2], [0.2, 0.5, 0.3]]).log()
+    assert multiple_gumbel_softmax(log_p, num_samples=2).tolist() == [[0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]

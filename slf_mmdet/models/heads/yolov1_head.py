@@ -174,7 +174,7 @@ class YOLOV1Head(BaseDenseHead):
         """
         output = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
         # Index and size of each object's image are made on the host and sent without waiting for the device.
-        counts = torch.tensor([len(instances) for instances in batch_gt_instances])
+        counts = torch.tensor([len(instances.labels) for instances in batch_gt_instances])
         sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
         image = torch.arange(len(counts)).repeat_interleave(counts)
         scale = sizes[image].to(output.device, non_blocking=True)
@@ -197,16 +197,8 @@ class YOLOV1Head(BaseDenseHead):
         """How far the ranking of a batch's detections is from the ideal one, a scalar; see ``criterion``."""
         gt_boxes = to_image_boxes(targets.boxes).flatten(1, 2)
         return 1 - soft_average_precision(
-            *self._decode(output), gt_boxes, targets.labels.flatten(1), targets.has_object.flatten(1)
+            *self.decode(output), gt_boxes, targets.labels.flatten(1), targets.has_object.flatten(1)
         )
-
-    def _decode(self, output: Tensor) -> Tuple[Tensor, Tensor]:
-        """Boxes ``(N, BSS, 4)`` x1, y1, x2, y2 as fractions of the image, and scores ``(N, BSS, C)``."""
-        raw_boxes, confidences, classes = split_output(output, self.boxes_per_cell)
-        boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1))
-        # Linear outputs may be negative; two negative ones must not make a confident detection.
-        scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
-        return boxes.flatten(1, 3), scores.flatten(1, 3)
 
     def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
         """Sum of ``loss_cls`` over the cells with an object, ``(N,)``; all cells are computed, to keep shapes fixed."""
@@ -223,6 +215,22 @@ class YOLOV1Head(BaseDenseHead):
         if self.loss_cls is None:
             return raw.clamp_min(0)
         return raw.sigmoid() if getattr(self.loss_cls, 'use_sigmoid', False) else raw.softmax(-1)
+
+    def decode(self, output: Tensor) -> Tuple[Tensor, Tensor]:
+        """Boxes and class scores that an output stands for, before any is dropped.
+
+        Args:
+            output: ``(N, 5B + C, S, S)`` of :meth:`forward`, at least fp32.
+
+        Returns:
+            boxes ``(N, S * S * B, 4)``, x1, y1, x2, y2 as fractions of the network's input, not clipped; scores
+            ``(N, S * S * B, C)``, class score times confidence.
+        """
+        raw_boxes, confidences, classes = split_output(output, self.boxes_per_cell)
+        boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1))
+        # Linear outputs may be negative; two negative ones must not make a confident detection.
+        scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
+        return boxes.flatten(1, 3), scores.flatten(1, 3)
 
     def predict_by_feat(
         self,
@@ -245,7 +253,7 @@ class YOLOV1Head(BaseDenseHead):
             Per image an ``InstanceData`` with ``bboxes`` (M, 4), ``scores`` (M,) and ``labels`` (M,).
         """
         cfg = self.test_cfg if cfg is None else cfg
-        boxes, scores = self._decode(output.float())
+        boxes, scores = self.decode(output.float())
         detections = []
         for image_boxes, image_scores, meta in zip(boxes, scores, batch_img_metas):
             width, height = _input_size(meta)

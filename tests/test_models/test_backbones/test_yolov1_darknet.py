@@ -139,3 +139,13 @@ def test_unknown_arch_is_refused():
 def test_freezing_more_than_there_is_is_refused():
     with pytest.raises(ValueError, match="'nano' has 6; found 7"):
         YOLOV1Darknet('nano', frozen_stages=7)
+
+
+def test_channels_last_changes_the_memory_format_only():
+    plain, other = YOLOV1Darknet('nano').eval(), YOLOV1Darknet('nano', channels_last=True).eval()
+    other.load_state_dict(plain.state_dict())
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        (expected,), (out,) = plain(images), other(images)
+    assert out.is_contiguous(memory_format=torch.channels_last) and expected.is_contiguous()
+    torch.testing.assert_close(out, expected)

@@ -1,0 +1,132 @@
+"""Exports a YOLOv1 detector to ONNX: pixels in, boxes and scores out.
+
+    input   image   (N, 3, H, W)  float32, 0 to 255, BGR, resized to the network's input
+    output  boxes   (N, M, 4)     x1, y1, x2, y2 as fractions of the image
+            scores  (N, M, C)     of every class; M = 98 for 7 x 7 cells of two boxes
+
+Normalisation is part of the graph. What is left to do is to drop low scores and NMS within each class:
+``docs/deployment.md`` has it in a few lines. Needs the extra ``onnx``: pip install "slf-mmdet[onnx]"
+
+Example:
+    python tools/deployment/export_onnx.py configs/yolov1/yolov1_d9_8xb8-135e_voc0712-448px.py epoch_135.pth \
+        --out fast_yolo.onnx --check
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Callable, Optional
+
+import numpy as np
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from torch import Tensor
+
+from slf_mmdet.models.exportable import ExportableYOLOV1
+
+OUTPUTS = ['boxes', 'scores']
+TOLERANCE = 1e-4
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', metavar='CONFIG', help='config of the detector')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', nargs='?', help='its weights (default: random ones)')
+    parser.add_argument('--out', type=Path, required=True, help='file to write, .onnx')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='changes to the config')
+    parser.add_argument(
+        '--check',
+        action='store_true',
+        help=f'compare onnxruntime with PyTorch to {TOLERANCE}, and their speed',
+    )
+    return parser.parse_args(argv)
+
+
+def build_model(config: str, checkpoint: Optional[str], options: dict) -> tuple[ExportableYOLOV1, Tensor]:
+    """The model to export, and a random image of the size that it takes.
+
+    Args:
+        config: config file.
+        checkpoint: ``None`` for random weights.
+        options: changes to the config.
+
+    Raises:
+        ValueError: the config is not one of a YOLOv1, or its test pipeline does not resize.
+    """
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(options)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    sizes = [step['scale'] for step in cfg.test_dataloader.dataset.pipeline if step['type'] == 'Resize']
+    if not sizes:
+        raise ValueError(f'{config}: the test pipeline has no Resize, which says how large an image is.')
+    model = ExportableYOLOV1(MODELS.build(cfg.model))
+    if checkpoint is not None:
+        load_checkpoint(model.detector, checkpoint, map_location='cpu')
+    width, height = sizes[-1]
+    return model, 255 * torch.rand(1, 3, height, width)
+
+
+def export(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
+    """Writes the file; the number of images stays free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    axes = {name: {0: 'batch'} for name in ('image', *OUTPUTS)}
+    images = torch.cat([image, image])  # a batch of one would be taken for a constant
+    torch.onnx.export(model, (images,), str(path), input_names=['image'], output_names=OUTPUTS, dynamic_axes=axes)
+
+
+def check(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
+    """Compares one and two images with PyTorch, and the speed of one.
+
+    Raises:
+        AssertionError: an output differs by more than the tolerance.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+    model = model.cpu()
+    with torch.no_grad():
+        for images in (image, torch.cat([image.flip(-1), image])):
+            found = session.run(OUTPUTS, dict(image=images.numpy()))
+            for name, ours, theirs in zip(OUTPUTS, model(images), found):
+                np.testing.assert_allclose(theirs, ours.numpy(), rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+        seconds = [
+            (seconds_of(lambda: model(image)), seconds_of(lambda: session.run(OUTPUTS, dict(image=image.numpy()))))
+            for _ in range(10)
+        ]
+    in_torch, in_onnx = (1 / median(values) for values in zip(*seconds))
+    print(
+        f'{path}: equal to PyTorch to {TOLERANCE}. Images per second, batch 1, {torch.get_num_threads()}-threaded CPU: '
+        f'PyTorch {in_torch:.1f}, onnxruntime {in_onnx:.1f}.'
+    )
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Exports one detector."""
+    args = parse_args(argv)
+    try:
+        model, image = build_model(args.config, args.checkpoint, args.cfg_options)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'export_onnx: {error}') from error
+    export(model, image, args.out)
+    print(f'{args.out}: image {tuple(image.shape)} -> {", ".join(OUTPUTS)}')
+    if args.check:
+        check(model, image, args.out)
+
+
+if __name__ == '__main__':
+    main()
