@@ -2,7 +2,7 @@
 
 import math
 from abc import ABCMeta, abstractmethod
-from typing import ClassVar, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Callable, ClassVar, Mapping, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.model import BaseModule
@@ -45,6 +45,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
 
     Attributes:
         needs_shared: the method differentiates the parts, see ``shared`` of :meth:`forward`.
+        needs_criterion: the method wants to know how good the predictions are, see ``criterion`` there.
 
     Args:
         parts: names of the parts, in order. Defaults to the names in ``base_weights``.
@@ -58,6 +59,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     """
 
     needs_shared: ClassVar[bool] = False
+    needs_criterion: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -99,6 +101,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         parts: Mapping[str, Tensor],
         context: Optional[Tensor] = None,
         shared: Union[Tensor, Sequence[Tensor], None] = None,
+        criterion: Optional[Callable[[], Tensor]] = None,
     ) -> dict[str, Tensor]:
         """Weighs the parts.
 
@@ -107,6 +110,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             context: ``(N, D)`` what a decision network sees, or ``None``.
             shared: what all parts depend on, with their graph: the weight of the last shared layer, or feature maps.
                 Used where ``needs_shared`` is true; ``None`` takes the context.
+            criterion: makes a scalar that depends on ``shared`` and is the lower, the better the batch's predictions
+                are. Called where ``needs_criterion`` is true.
 
         Returns:
             An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the
@@ -119,7 +124,9 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         if context is not None:
             context = _at_least_fp32(context)
         with torch.autocast(losses.device.type, enabled=False):
-            seen = dict(shared=shared) if self.needs_shared else {}
+            seen: dict = dict(shared=shared) if self.needs_shared else {}
+            if self.needs_criterion:
+                seen['criterion'] = criterion
             weights, penalty = self.weigh(losses, context, **seen)
             weighted = weights * losses
             weighted = weighted if weighted.dim() == 1 else weighted.mean(0)

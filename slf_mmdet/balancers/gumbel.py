@@ -46,7 +46,8 @@ def multiple_gumbel_softmax(
     exponential.exponential_(generator=generator)
     # An exponential variate can underflow to 0, whose Gumbel noise would be infinite.
     gumbel = -exponential.clamp_min(torch.finfo(log_p.dtype).tiny).log()
-    soft = ((log_p + gumbel) / tau).softmax(dim=-1)
+    # Divided one by one: the division of the K times larger noise needs no gradient.
+    soft = (log_p / tau + gumbel / tau).softmax(dim=-1)
     if not hard:
         return soft.mean(0)
     one_hot = F.one_hot(soft.argmax(-1), log_p.shape[-1]).to(soft.dtype)

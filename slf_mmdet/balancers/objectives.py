@@ -1,15 +1,15 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
-from typing import Any, Dict, Sequence, Type, Union
+from typing import Any, Callable, ClassVar, Dict, Optional, Tuple, Type, Union
 
 import torch
 from torch import Tensor, nn
 
-from .checks import is_number
-from .part_gradients import part_gradients
+from .checks import is_count, is_number
+from .part_gradients import Shared, part_gradients, two_passes_suffice, weighted_gradient_and_slopes
 from .processes import mean_over_processes
 
-Shared = Union[Tensor, Sequence[Tensor], None]
+Criterion = Optional[Callable[[], Tensor]]
 
 
 class Objective(nn.Module):
@@ -21,20 +21,25 @@ class Objective(nn.Module):
 
     Attributes:
         needs_shared: whether :meth:`costs` differentiates the parts.
+        needs_criterion: whether it asks how good the predictions are.
+        default_kl_weight: anchor that suits these costs.
         over_processes: whether what is compared are means over the processes, each of which must then call
             :meth:`costs` in every training step.
     """
 
     needs_shared = False
+    needs_criterion = False
+    default_kl_weight: ClassVar[float] = 20.0
     over_processes = False
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
+    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         """Costs of the parts.
 
         Args:
             losses: unweighted parts ``(n,)`` or ``(N, n)``, with their graph.
             base_weights: ``(n,)``.
             shared: what all parts depend on, where ``needs_shared``.
+            criterion: makes a scalar that is the lower, the better the batch's predictions are.
 
         Returns:
             ``(n,)``, or ``(N, n)`` where each image has its own; detached.
@@ -53,7 +58,7 @@ class JointObjective(Objective):
     anchor all weight ends on the smallest part.
     """
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
+    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         losses = losses.detach()
         return losses / _positive(self._mean((base_weights * losses).sum(-1).mean()))
 
@@ -73,7 +78,7 @@ class NormalizedObjective(Objective):
         self.register_buffer('mean', torch.zeros(num_parts))
         self.mean: Tensor
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
+    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         losses = losses.detach()
         return losses / _positive(base_weights.sum() * self._update(losses))
 
@@ -94,7 +99,7 @@ class ImprovementObjective(NormalizedObjective):
     mean :math:`m_i` instead of one step.
     """
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
+    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         losses = losses.detach()
         return (_positive(self._update(losses)) / _positive(losses)).log() / base_weights.sum()
 
@@ -103,53 +108,84 @@ class HeldOutObjective(Objective):
     r"""Gives weight to parts whose training helps images that they were not trained on.
 
     Liu & Lai, AAAI 2020, Eq. 1 asks for weights that are good on held-out data. To first order, a step on part i lowers
-    the base-weighted loss of other images by the inner product of the two gradients:
+    the reference R on other images by the inner product of the two gradients:
 
-    .. math:: h_i \leftarrow \beta h_i + (1 - \beta) \langle \nabla \ell_i, r \rangle, \qquad
-              c_i = -h_i / \sum_j \lambda_j |h_j|, \qquad
-              r \leftarrow \beta r + (1 - \beta) \sum_j \lambda_j \nabla \ell_j \text{ after that}
+    .. math:: h_i = \langle \nabla \ell_i, r \rangle, \qquad
+              c_i = -\frac{\langle h_i \rangle}{\sum_j \lambda_j \sqrt{\langle h_j^2 \rangle}}, \qquad
+              r \leftarrow \beta r + (1 - \beta) \nabla R \text{ after that}
 
-    The gradients are taken at the last shared layer. The reference r holds the batches before this one, so no image is
-    compared with itself; :math:`\beta` is the horizon, as the trace of online hypergradient methods.
+    :math:`\langle \cdot \rangle` are running means of the same horizon :math:`\beta`, as the trace of online
+    hypergradient methods; divided by the root mean square, help that comes and goes with the batch costs nothing. The
+    gradients are taken at the last shared layer. The reference r holds the batches before this one, so no image is
+    compared with itself.
 
-    Cost: one backward pass of each part from the loss down to ``shared``, every ``interval`` iterations.
+    Cost: two backward passes from the loss down to ``shared``, every ``interval`` iterations; one for each part where
+    an operation on the way can be differentiated once only, as some compiled ones of mmcv. ``'criterion'`` adds that
+    loss and its backward pass.
 
     Args:
         num_parts: n.
+        reference: what R is: ``'base'`` for the base-weighted sum of the parts, which no weights but the base weights
+            can lower best, or ``'criterion'`` for what the detector offers as a measure of its detections. The YOLOv1
+            head offers :func:`~slf_mmdet.losses.soft_average_precision`.
         momentum: :math:`\beta` in [0, 1); 0 compares this batch with the one before it, and nothing else.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.
     """
 
     needs_shared = True
+    default_kl_weight = 1.0
 
-    def __init__(self, num_parts: int, momentum: float = 0.95, interval: int = 1) -> None:
+    def __init__(self, num_parts: int, reference: str = 'base', momentum: float = 0.95, interval: int = 1) -> None:
         super().__init__()
+        self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
         self.interval = interval
         self.register_buffer('reference', torch.zeros(0))  # sized by the first gradient
         self.register_buffer('helps', torch.zeros(num_parts))
+        self.register_buffer('squares', torch.zeros(num_parts))
         self.register_buffer('calls', torch.zeros((), dtype=torch.long))
         self.reference: Tensor
         self.helps: Tensor
+        self.squares: Tensor
         self.calls: Tensor
+        self._two_passes: Optional[bool] = None  # not known yet
         self._calls = 0  # mirror of the buffer that costs no synchronisation
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tensor:
+    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         if self.training and torch.is_grad_enabled():
             if self._calls % self.interval == 0:
-                self._compare(self._mean(part_gradients(losses, shared)), base_weights)
+                self._compare(losses, base_weights, shared, criterion)
             self._calls += 1
             self.calls += 1
-        return -self.helps / _positive((base_weights * self.helps.abs()).sum())
+        return -self.helps / _positive((base_weights * self.squares.sqrt()).sum())
 
-    def _compare(self, gradients: Tensor, base_weights: Tensor) -> None:
+    def _compare(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion) -> None:
+        gradient, slopes = self._differentiate(losses, base_weights, shared)
+        if self.needs_criterion:
+            if criterion is None:
+                raise ValueError(
+                    "objective 'heldout': reference='criterion' needs a detector that offers a measure of its "
+                    "detections, as YOLOV1Head does. Take reference='base' for others."
+                )
+            gradient = part_gradients(criterion().unsqueeze(0), shared)[0]
+        gradient, slopes = self._mean(gradient), self._mean(slopes)
         if len(self.reference) == 0:
-            self.reference = torch.zeros_like(gradients[0])
-        helps = torch.lerp(gradients @ self.reference, self.helps, self.momentum)
-        reference = torch.lerp((base_weights.unsqueeze(1) * gradients).sum(0), self.reference, self.momentum)
-        finite = gradients.isfinite().all()  # one bad batch must not spoil what is remembered
-        self.helps.copy_(torch.where(finite, helps, self.helps))
-        self.reference.copy_(torch.where(finite, reference, self.reference))
+            self.reference = torch.zeros_like(gradient)
+        slopes = slopes.to(self.helps)
+        finite = gradient.isfinite().all() & slopes.isfinite().all()  # one bad batch must not spoil what is remembered
+        for mean, now in ((self.helps, slopes), (self.squares, slopes.square()), (self.reference, gradient)):
+            mean.copy_(torch.where(finite, torch.lerp(now, mean, self.momentum), mean))
+
+    def _differentiate(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tuple[Tensor, Tensor]:
+        """Gradient of the base-weighted loss ``(D,)``, and slope of each part along the reference ``(n,)``."""
+        if len(self.reference) == 0:
+            return weighted_gradient_and_slopes(losses, base_weights, shared, None)
+        if self._two_passes is None:
+            self._two_passes = two_passes_suffice(losses, base_weights, shared, self.reference)
+        if self._two_passes:
+            return weighted_gradient_and_slopes(losses, base_weights, shared, self.reference)
+        gradients = part_gradients(losses, shared)
+        return base_weights @ gradients, gradients @ self.reference
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
         saved = state_dict.get(f'{prefix}reference')
@@ -178,16 +214,19 @@ def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objectiv
     name = settings.pop('type', None)
     if name not in OBJECTIVES:
         raise ValueError(f'objective must be one of {list(OBJECTIVES)}, found {name!r}.')
-    known = dict(joint=(), heldout=('momentum', 'interval')).get(name, ('momentum',))
+    known = dict(joint=(), heldout=('reference', 'momentum', 'interval')).get(name, ('momentum',))
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise ValueError(f'objective {name!r} has no setting {unknown}; it has {list(known)}.')
     momentum: Any = settings.get('momentum', 0.5)
     interval: Any = settings.get('interval', 1)
+    reference: Any = settings.get('reference', 'base')
     if not (is_number(momentum, 0) and momentum < 1):
         raise ValueError(f'objective {name!r}: momentum must be in [0, 1), found {momentum!r}.')
-    if not (isinstance(interval, int) and interval >= 1):
+    if not is_count(interval):
         raise ValueError(f'objective {name!r}: interval must be an integer >= 1, found {interval!r}.')
+    if reference not in ('base', 'criterion'):
+        raise ValueError(f"objective {name!r}: reference must be one of ['base', 'criterion'], found {reference!r}.")
     objective = JointObjective() if name == 'joint' else OBJECTIVES[name](num_parts, **settings)
     objective.over_processes = True
     return objective

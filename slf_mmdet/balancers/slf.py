@@ -6,10 +6,11 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
+from .anchors import ANCHORS
 from .base import LossBalancer, Weighing
 from .checks import is_count, is_number, require
 from .decision import DecisionNetwork
-from .objectives import JointObjective, Shared, build_objective
+from .objectives import Criterion, JointObjective, Shared, build_objective
 from .sampling import SampledWeights
 
 
@@ -47,10 +48,14 @@ class SLFBalancer(SampledWeights, LossBalancer):
             the images of one process, and shared for one set of weights, which is then equal in all processes.
         detach_context: keep the decision network's gradient out of the detector.
         initial: p at the start, ``'base'`` for :math:`q` or ``'uniform'``.
+        anchor: :math:`q`, ``'base'`` for the base weights' shares, or ``'gradients'`` for shares in which all parts
+            pull equally hard, see :class:`~slf_mmdet.balancers.anchors.GradientAnchor`. Of the base weights only the
+            sum counts then.
         objective: what the decision network minimises, by name or as ``dict(type=name, ...)`` with its settings:
             ``'joint'`` (Algorithm 1), ``'normalized'``, ``'improvement'`` or ``'heldout'``, see
             :mod:`~slf_mmdet.balancers.objectives`.
-        kl_weight: :math:`\kappa` >= 0; 0 for Algorithm 1 as it is written, one loss for both and no anchor.
+        kl_weight: :math:`\kappa` >= 0; 0 for Algorithm 1 as it is written, one loss for both and no anchor. ``None``
+            takes what suits the objective: 1 for ``'heldout'``, 20 for the others.
         base_share: :math:`s` in [0, 1], the share that stays at the base weights.
         warmup: iterations >= 0 at the start in which the detector gets the base weights, while the decision network
             learns already.
@@ -72,8 +77,9 @@ class SLFBalancer(SampledWeights, LossBalancer):
         granularity: str = 'image',
         detach_context: bool = True,
         initial: str = 'base',
+        anchor: str = 'base',
         objective: Union[str, dict] = 'joint',
-        kl_weight: float = 20.0,
+        kl_weight: Optional[float] = None,
         base_share: float = 0.0,
         warmup: int = 0,
         hidden_dim: int = 64,
@@ -88,15 +94,13 @@ class SLFBalancer(SampledWeights, LossBalancer):
         for key, value, choices in (
             ('granularity', granularity, ('image', 'batch')),
             ('initial', initial, ('base', 'uniform')),
+            ('anchor', anchor, tuple(ANCHORS)),
         ):
             require(value in choices, self._name, key, f'one of {list(choices)}', value)
-        require(
-            is_number(kl_weight, 0),
-            self._name,
-            'kl_weight',
-            'a finite number >= 0',
-            kl_weight,
-        )
+        if kl_weight is not None:
+            require(is_number(kl_weight, 0), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
+        hint = 'The base weights are no anchor then, and p starts at the one that is.'
+        require(initial == 'base' or anchor == 'base', self._name, 'initial', "'base' with this anchor", initial, hint)
         hint = 'It is a share of the weight.'
         require(is_number(base_share, 0, 1), self._name, 'base_share', 'in [0, 1]', base_share, hint)
         hint = 'It counts iterations.'
@@ -109,42 +113,52 @@ class SLFBalancer(SampledWeights, LossBalancer):
 
         self.granularity = granularity
         self.detach_context = detach_context
-        self.kl_weight = float(kl_weight)
         self.base_share = float(base_share)
         self.warmup = warmup
         try:
             self.objective = build_objective(objective, len(self.parts))
         except ValueError as error:
             raise ValueError(f'{self._name}: {error}') from None
-        self.register_buffer('base_p', self.base_weights / self.total_weight, persistent=False)
-        self.base_p: Tensor
-        start = self.base_p if initial == 'base' else torch.full_like(self.base_p, 1 / len(self.parts))
-        self.decision_network = DecisionNetwork(context_dim, start, hidden_dim)
+        self.kl_weight = self.objective.default_kl_weight if kl_weight is None else float(kl_weight)
+        self.anchor = ANCHORS[anchor](self.base_weights)
+        tilt = torch.ones(len(self.parts)) if initial == 'base' else 1 / self.anchor.shares()
+        self.decision_network = DecisionNetwork(context_dim, tilt / tilt.sum(), hidden_dim)
         self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
 
     @property
     def needs_shared(self) -> bool:  # type: ignore[override]
-        return self.objective.needs_shared
+        return self.objective.needs_shared or self.anchor.needs_shared
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor], shared: Shared = None) -> Weighing:
-        log_p = self._decide(losses, context)
-        warm = self.counter.value < self.warmup
+    @property
+    def needs_criterion(self) -> bool:  # type: ignore[override]
+        return self.objective.needs_criterion
+
+    def weigh(
+        self, losses: Tensor, context: Optional[Tensor], shared: Shared = None, criterion: Criterion = None
+    ) -> Weighing:
+        shared = context if shared is None else shared
+        step = self.counter.value
+        if self.training and torch.is_grad_enabled() and self.anchor.due(step):
+            self.anchor.update(self.anchor.measure(losses, shared))
+        q = self.anchor.shares()
+        log_p = self._decide(losses, context, q)
         sampled = self._sample(log_p, one_for_all=self._one_for_all(losses))
-        weights = self.total_weight * ((1 - self.base_share) * sampled + self.base_share * self.base_p)
+        weights = self.total_weight * ((1 - self.base_share) * sampled + self.base_share * q)
+        anchored = self.total_weight * q.expand_as(weights)
         if self.literal:
-            return Weighing(weights.mul(0).add(self.base_weights) if warm else weights)
-        costs = self.objective.costs(losses, self.base_weights, context if shared is None else shared)
-        kl = (log_p.exp() * (log_p - self.base_p.log())).sum(-1).mean()
+            return Weighing(weights.mul(0).add(anchored) if step < self.warmup else weights)
+        costs = self.objective.costs(losses, self.base_weights, shared, criterion)
+        kl = (log_p.exp() * (log_p - q.log())).sum(-1).mean()
         goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
-        return Weighing(self.base_weights.expand_as(weights) if warm else weights.detach(), penalty=goal)
+        return Weighing(anchored if step < self.warmup else weights.detach(), penalty=goal)
 
     @property
     def literal(self) -> bool:
         """Algorithm 1 as it is written: one loss for detector and decision network."""
         return self.kl_weight == 0 and isinstance(self.objective, JointObjective)
 
-    def _decide(self, losses: Tensor, context: Optional[Tensor]) -> Tensor:
-        """Log-probabilities ``(N, n)``, or ``(1, n)`` for one set of weights."""
+    def _decide(self, losses: Tensor, context: Optional[Tensor], q: Tensor) -> Tensor:
+        """Log-probabilities ``(N, n)``, or ``(1, n)`` for one set of weights; the network puts out the tilt of q."""
         if context is None or context.dim() != 2 or context.shape[1] != self.context_dim:
             found = None if context is None else tuple(context.shape)
             raise ValueError(f'SLFBalancer: context must be of shape (N, {self.context_dim}), found {found}.')
@@ -152,7 +166,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
             context = context.detach()
         if self._one_for_all(losses):
             context = self.mean_over_processes(context.mean(0, keepdim=True))
-        return self.decision_network(context)
+        return (self.decision_network(context) + q.log()).log_softmax(-1)
 
     def _one_for_all(self, losses: Tensor) -> bool:
         return self.granularity == 'batch' or losses.dim() == 1

@@ -17,6 +17,7 @@ from .candidates import (
 from .iou_balanced import IoUBalancedClsLoss, IoUBalancedSmoothL1Loss, iou_balanced_cls, iou_balanced_smooth_l1
 from .large_margin_softmax import LargeMarginLinear, large_margin_logits
 from .smooth_zero_one import SmoothZeroOneLoss, smooth_zero_one
+from .soft_ap import soft_average_precision
 from .stochastic import StochasticLoss
 from .yolov1 import YOLOV1Targets, yolov1_parts, yolov1_targets
 
@@ -47,6 +48,7 @@ __all__ = [
     'probability_cross_entropy',
     'robust_nll',
     'smooth_zero_one',
+    'soft_average_precision',
     'yolov1_parts',
     'yolov1_targets',
 ]

@@ -7,7 +7,7 @@ import torch
 from registry import BASE_WEIGHTS, PARTS, build, objective, random_context, random_parts
 
 from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
-from slf_mmdet.balancers.part_gradients import part_gradients
+from slf_mmdet.balancers.part_gradients import part_gradients, two_passes_suffice, weighted_gradient_and_slopes
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
 
@@ -48,19 +48,23 @@ class Linear:
         return self.gradients[step] @ self.shared + 1.0
 
 
-def test_heldout_compares_each_part_with_the_batches_before():
-    problem, made = Linear(5), build_objective(dict(type='heldout', momentum=0.6), 4)
-    reference, smooth = [0.0] * 6, [0.0] * 4
+@pytest.mark.parametrize('reference', ['base', 'criterion'])
+def test_heldout_compares_each_part_with_the_batches_before(reference):
+    problem, made = Linear(5), build_objective(dict(type='heldout', momentum=0.6, reference=reference), 4)
+    wanted = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+    trace, mean, square = [0.0] * 6, [0.0] * 4, [0.0] * 4
     for step in range(5):
-        costs = made.costs(problem.losses(step), BASE, problem.shared)
+        costs = made.costs(problem.losses(step), BASE, problem.shared, lambda step=step: wanted[step] @ problem.shared)
         g = problem.gradients[step].tolist()
-        helps = [sum(a * b for a, b in zip(g[i], reference)) for i in range(4)]
-        smooth = [0.6 * old + 0.4 * new for old, new in zip(smooth, helps)]
-        scale = sum(float(BASE[i]) * abs(smooth[i]) for i in range(4))
-        expected = [-help_ / scale if scale else 0.0 for help_ in smooth]
+        helps = [sum(a * b for a, b in zip(g[i], trace)) for i in range(4)]
+        mean = [0.6 * old + 0.4 * new for old, new in zip(mean, helps)]
+        square = [0.6 * old + 0.4 * new**2 for old, new in zip(square, helps)]
+        scale = sum(float(BASE[i]) * math.sqrt(square[i]) for i in range(4))
+        expected = [-value / scale if scale else 0.0 for value in mean]
         assert costs.tolist() == pytest.approx(expected, abs=1e-5)
-        batch = [sum(float(BASE[i]) * g[i][d] for i in range(4)) for d in range(6)]
-        reference = [0.6 * old + 0.4 * new for old, new in zip(reference, batch)]
+        base = [sum(float(BASE[i]) * g[i][d] for i in range(4)) for d in range(6)]
+        now = base if reference == 'base' else wanted[step].tolist()
+        trace = [0.6 * old + 0.4 * new for old, new in zip(trace, now)]
 
 
 def test_heldout_keeps_its_costs_between_comparisons():
@@ -102,6 +106,102 @@ def test_part_gradients():
     losses.sum().backward()  # the graph is still there
     with pytest.raises(ValueError, match='neither `shared` nor the context carries a graph'):
         part_gradients(losses, torch.ones(2))
+
+
+class OnceDifferentiable(torch.autograd.Function):
+    """The square, whose gradient is no longer differentiable, as that of mmcv's compiled operations."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        return 2 * ctx.saved_tensors[0] * grad
+
+
+def squares(x, square):
+    """Three parts of two images, the last of which does not depend on x."""
+    return torch.stack([square(x).sum() * torch.ones(2), square(x[:2]).prod() * torch.ones(2), torch.ones(2)], dim=1)
+
+
+def test_weighted_gradient_and_slopes_are_those_of_the_part_gradients():
+    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    losses, weights, direction = squares(x, torch.square), torch.tensor([5.0, 1.0, 0.5]), torch.tensor([1.0, 0.3, -2.0])
+    gradients = part_gradients(losses, x)
+    for along in (direction, None):
+        gradient, slopes = weighted_gradient_and_slopes(losses, weights, x, along)
+        torch.testing.assert_close(gradient, weights @ gradients)
+        torch.testing.assert_close(slopes, gradients @ along if along is not None else torch.zeros(3))
+        assert not gradient.requires_grad and not slopes.requires_grad
+    losses.sum().backward()  # the graph is still there
+
+
+class Untracked(torch.autograd.Function):
+    """The square, whose gradient comes from outside torch and does not say that it has none of its own."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return torch.from_numpy(2 * ctx.saved_tensors[0].detach().numpy() * grad.detach().numpy())
+
+
+class Failing(torch.autograd.Function):
+    """The square, whose gradient can be computed once and then fails, as where memory runs out."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, grad):
+        if grad.requires_grad:
+            raise RuntimeError('out of memory')
+        return grad
+
+
+def mixed(square):
+    """Parts of which one is made with that square, one without."""
+    return lambda x: torch.stack([square(x).sum(), torch.square(x).prod()])
+
+
+@pytest.mark.parametrize('square', [OnceDifferentiable.apply, Untracked.apply])
+@pytest.mark.parametrize('parts', [mixed, lambda square: lambda x: squares(x, square)])
+def test_heldout_does_without_second_derivatives(square, parts):
+    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    num_parts = parts(square)(x).shape[-1]
+    made = [build_objective('heldout', num_parts) for _ in range(2)]
+    for _ in range(3):
+        once, twice = (
+            objective.costs(parts(of)(x), BASE[:num_parts], x) for objective, of in zip(made, (square, torch.square))
+        )
+        torch.testing.assert_close(once, twice)
+    assert once.abs().sum() > 0
+    assert [objective._two_passes for objective in made] == [False, True]
+
+
+def test_no_other_error_is_hidden():
+    x = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match='out of memory'):
+        two_passes_suffice(mixed(Failing.apply)(x), BASE[:2], x, torch.ones(3))
+
+
+def test_what_is_not_finite_decides_nothing():
+    x = torch.tensor([1.0, float('inf'), 1.0], requires_grad=True)
+    assert two_passes_suffice(mixed(torch.square)(x), BASE[:2], x, torch.ones(3)) is None
+
+
+def test_parts_that_do_not_depend_on_what_is_shared_have_no_slope():
+    x, y = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    gradient, slopes = weighted_gradient_and_slopes(mixed(torch.square)(y), BASE[:2], x, torch.ones(3))
+    assert gradient.tolist() == [0.0] * 3 and slopes.tolist() == [0.0] * 2
+    assert two_passes_suffice(mixed(torch.square)(y), BASE[:2], x, torch.ones(3))
 
 
 class Toy:
@@ -206,6 +306,7 @@ def test_number_of_samples_follows_a_schedule():
         (dict(type='joint', momentum=0.5), r"'joint' has no setting \['momentum'\]; it has \[\]"),
         (dict(type='heldout', momentum=1.0), r'momentum must be in \[0, 1\), found 1.0'),
         (dict(type='heldout', interval=0), 'interval must be an integer >= 1, found 0'),
+        (dict(type='heldout', reference='map'), r"reference must be one of \['base', 'criterion'\], found 'map'"),
     ],
 )
 def test_wrong_objectives(cfg, message):
@@ -216,6 +317,29 @@ def test_wrong_objectives(cfg, message):
 def test_wrong_warmup():
     with pytest.raises(ValueError, match='warmup must be an integer >= 0, found -1'):
         build('SLFBalancer', warmup=-1)
+
+
+def test_only_the_criterion_as_reference_asks_for_it():
+    asked = []
+
+    def criterion():
+        asked.append(True)
+        return (context * context.detach()).sum()
+
+    context = random_context().requires_grad_()
+    parts = {name: (context * (i + 1)).mean(1) for i, name in enumerate(PARTS)}
+    for reference in ('base', 'criterion'):
+        balancer = build('SLFBalancer', objective=dict(type='heldout', reference=reference))
+        assert balancer.needs_criterion == (reference == 'criterion')
+        balancer(parts, context, criterion=criterion)
+        assert bool(asked) == (reference == 'criterion')
+    with pytest.raises(ValueError, match="reference='criterion' needs a detector that offers a measure"):
+        balancer(parts, context)
+
+
+def test_each_objective_has_an_anchor_of_its_own():
+    assert build('SLFBalancer').kl_weight == 20 and build('SLFBalancer', objective='heldout').kl_weight == 1
+    assert build('SLFBalancer', objective='heldout', kl_weight=0.5).kl_weight == 0.5
 
 
 def test_heldout_needs_something_shared():

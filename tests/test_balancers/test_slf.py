@@ -48,7 +48,7 @@ def test_weights_sum_to_the_base_weights_sum(kwargs):
 def test_objective_is_equation_11_times_the_total_weight():
     parts = random_parts()
     balancer = slf(num_samples=1, kl_weight=0)
-    log_p = balancer._decide(torch.ones(4, 4), random_context())
+    log_p = balancer._decide(torch.ones(4, 4), random_context(), balancer.anchor.shares())
     p_hat = balancer._sample(log_p)
     balancer.counter.value = 0  # the same draw once more
     expected = sum(7.5 * (p_hat[:, i] * parts[name]).mean() for i, name in enumerate(PARTS))

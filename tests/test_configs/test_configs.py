@@ -7,14 +7,16 @@ import torch
 import yaml
 from helpers import CONFIGS, ROOT
 from mmdet.registry import MODELS
+from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 
 YOLOV1_FAMILIES = ('yolov1', 'slf')
-FAMILIES = (*YOLOV1_FAMILIES, 'balanced')
+FAMILIES = (*YOLOV1_FAMILIES, 'balanced', 'digits')
 PATHS = sorted(path for family in FAMILIES for path in (CONFIGS / family).glob('*.py'))
 NAMES = [path.stem for path in PATHS]
 YOLOV1_PATHS = [path for path in PATHS if path.parent.name in YOLOV1_FAMILIES]
 BALANCED_PATHS = [path for path in PATHS if path.parent.name == 'balanced']
+DIGITS_PATHS = [path for path in PATHS if path.parent.name == 'digits']
 
 
 def test_every_config_folder_is_covered_here():
@@ -33,7 +35,22 @@ def test_parses_and_builds(path):
     assert {'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper', 'auto_scale_lr'} <= set(cfg)
 
 
-@pytest.mark.parametrize('path', YOLOV1_PATHS, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', DIGITS_PATHS, ids=lambda path: path.stem)
+def test_a_detector_of_the_digits_learns_and_predicts(path):
+    cfg = Config.fromfile(path)
+    model = MODELS.build(cfg.model)
+    assert sum(parameter.numel() for parameter in model.parameters()) < 1e6
+    head = model.roi_head.bbox_head if hasattr(model, 'roi_head') else model.bbox_head
+    assert head.num_classes == _num_classes(cfg)
+    data = demo_mm_inputs(2, [(3, 112, 112)] * 2, num_classes=10)
+    losses = model.train()(**model.data_preprocessor(data, training=True), mode='loss')
+    assert model.parse_losses(losses)[0].isfinite()
+    with torch.no_grad():
+        results = model.eval()(**model.data_preprocessor(data, training=False), mode='predict')
+    assert len(results) == 2 and all(torch.isfinite(result.pred_instances.bboxes).all() for result in results)
+
+
+@pytest.mark.parametrize('path', [*YOLOV1_PATHS, *DIGITS_PATHS], ids=lambda path: path.stem)
 def test_batch_and_epochs_are_as_the_name_says(path):
     gpus, batch, epochs = map(int, re.search(r'_(\d)xb(\d+)-(\d+)e_', path.stem).groups())
     cfg = Config.fromfile(path)

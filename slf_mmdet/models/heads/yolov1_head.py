@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...balancers import checked_balancer
 from ...balancers.checks import is_count, require
+from ...losses.soft_ap import soft_average_precision
 from ...losses.yolov1 import (
     BASE_WEIGHTS,
     PARTS,
@@ -185,7 +186,27 @@ class YOLOV1Head(BaseDenseHead):
         parts = dict(yolov1_parts(output, targets, self.boxes_per_cell, self.rescore))
         if self.loss_cls is not None:
             parts['cls'] = self._class_part(output, targets)
-        return self.loss_balancer(parts, context=output.flatten(1), shared=self.layers[-1].weight)
+        return self.loss_balancer(
+            parts,
+            context=output.flatten(1),
+            shared=self.layers[-1].weight,
+            criterion=lambda: self._missed_precision(output, targets),
+        )
+
+    def _missed_precision(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
+        """How far the ranking of a batch's detections is from the ideal one, a scalar; see ``criterion``."""
+        gt_boxes = to_image_boxes(targets.boxes).flatten(1, 2)
+        return 1 - soft_average_precision(
+            *self._decode(output), gt_boxes, targets.labels.flatten(1), targets.has_object.flatten(1)
+        )
+
+    def _decode(self, output: Tensor) -> Tuple[Tensor, Tensor]:
+        """Boxes ``(N, BSS, 4)`` x1, y1, x2, y2 as fractions of the image, and scores ``(N, BSS, C)``."""
+        raw_boxes, confidences, classes = split_output(output, self.boxes_per_cell)
+        boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1))
+        # Linear outputs may be negative; two negative ones must not make a confident detection.
+        scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
+        return boxes.flatten(1, 3), scores.flatten(1, 3)
 
     def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
         """Sum of ``loss_cls`` over the cells with an object, ``(N,)``; all cells are computed, to keep shapes fixed."""
@@ -224,12 +245,7 @@ class YOLOV1Head(BaseDenseHead):
             Per image an ``InstanceData`` with ``bboxes`` (M, 4), ``scores`` (M,) and ``labels`` (M,).
         """
         cfg = self.test_cfg if cfg is None else cfg
-        raw_boxes, confidences, classes = split_output(output.float(), self.boxes_per_cell)
-        boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1)).flatten(1, 3)
-        # Linear outputs may be negative; two negative ones must not make a confident detection.
-        scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
-        scores = scores.flatten(1, 3)
-
+        boxes, scores = self._decode(output.float())
         detections = []
         for image_boxes, image_scores, meta in zip(boxes, scores, batch_img_metas):
             width, height = _input_size(meta)

@@ -165,6 +165,41 @@ def test_balancer_is_chosen_by_config_and_keeps_the_base_weights_left_out():
     assert isinstance(build_head().loss_balancer, StaticBalancer)
 
 
+def test_the_criterion_is_lowest_for_a_perfect_output():
+    data = sample([[20.0, 30.0, 60.0, 80.0], [100.0, 100.0, 140.0, 120.0]], [2, 0])
+    perfect = [
+        (2, 2, 0, 0.0, 0.75, 40 / 140, 50 / 140, 1.0, [0, 0, 1]),
+        (5, 6, 0, 0.0, 0.5, 40 / 140, 20 / 140, 1.0, [1, 0, 0]),
+    ]
+    wrong_box = [(2, 2, 0, 0.0, 0.75, 0.9, 0.9, 1.0, [0, 0, 1]), perfect[1]]
+    wrong_class = [(2, 2, 0, 0.0, 0.75, 40 / 140, 50 / 140, 1.0, [0, 1, 0]), perfect[1]]
+    found = []
+
+    class Recorder(StaticBalancer):
+        def forward(self, parts, context=None, shared=None, criterion=None):
+            found.append(criterion().item())
+            return super().forward(parts, context, shared)
+
+    head = build_head()
+    head.loss_balancer = Recorder(parts=PARTS)
+    for rows in (perfect, wrong_box, wrong_class, []):
+        head.loss_by_feat(output_with(*rows), [data.gt_instances], [data.metainfo])
+    assert found[0] < 0.05 and all(value > 0.4 for value in found[1:3]) and found[3] == 1
+
+
+@pytest.mark.parametrize('measure', ['base', 'criterion'])
+def test_heldout_objective_trains_the_decision_network(measure):
+    objective = dict(type='heldout', reference=measure, momentum=0.5)
+    head = build_head(loss_balancer=dict(type='SLFBalancer', objective=objective), dropout=0.0)
+    x = (torch.rand(2, 8, S, S),)
+    data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
+    for _ in range(2):  # the first batch has none before it
+        head.zero_grad()
+        sum(value for key, value in head.loss(x, data).items() if 'loss' in key).backward()
+    assert head.loss_balancer.objective.helps.abs().sum() > 0
+    assert head.loss_balancer.decision_network.output.weight.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize('balancer', ['StaticBalancer', 'SLFBalancer'])
 def test_loss_falls_when_trained(balancer):
     head = build_head(loss_balancer=dict(type=balancer), dropout=0.0)

@@ -1,0 +1,94 @@
+"""The differentiable average precision against a literal loop, the ordinary one, and its limits."""
+
+import math
+
+import pytest
+import torch
+from torchvision.ops import box_iou
+
+from slf_mmdet.losses import soft_average_precision
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def random_problem(seed=0, num_images=2, num_boxes=6, num_gts=3, num_classes=2):
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(num_images, num_gts, 2, generator=generator) * 0.5
+    gt_boxes = torch.cat([corner, corner + 0.2 + 0.2 * torch.rand(num_images, num_gts, 2, generator=generator)], -1)
+    noise = 0.05 * torch.randn(num_images, num_boxes, 4, generator=generator)
+    boxes = gt_boxes.repeat(1, math.ceil(num_boxes / num_gts), 1)[:, :num_boxes] + noise
+    scores = torch.rand(num_images, num_boxes, num_classes, generator=generator)
+    gt_labels = torch.randint(num_classes, (num_images, num_gts), generator=generator)
+    gt_valid = torch.rand(num_images, num_gts, generator=generator) < 0.8
+    return boxes, scores, gt_boxes, gt_labels, gt_valid
+
+
+def literal(boxes, scores, gt_boxes, gt_labels, gt_valid, num_candidates, score_tau, iou_thr, iou_tau):
+    pairs = []
+    for image in range(scores.shape[0]):
+        overlaps = box_iou(boxes[image], gt_boxes[image]).tolist()
+        for box in range(scores.shape[1]):
+            for label in range(scores.shape[2]):
+                mine = [
+                    overlaps[box][k]
+                    for k in range(gt_labels.shape[1])
+                    if gt_valid[image, k] and gt_labels[image, k] == label
+                ]
+                iou = max(mine, default=0.0)
+                hit = sigmoid((iou - iou_thr) / iou_tau) if iou > 0 else 0.0
+                pairs.append((scores[image, box, label].item(), hit))
+    pairs = sorted(pairs, reverse=True)[:num_candidates]
+    total = 0.0
+    for score, hit in pairs:
+        before = [sigmoid((other - score) / score_tau) for other, _ in pairs]
+        total += hit * sum(b * h for b, (_, h) in zip(before, pairs)) / sum(before)
+    return total / int(gt_valid.sum())
+
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('num_candidates', [5, 400])
+def test_equals_a_literal_loop(seed, num_candidates):
+    problem = random_problem(seed)
+    settings = (num_candidates, 0.1, 0.5, 0.07)
+    found = soft_average_precision(*problem, *settings).item()
+    assert found == pytest.approx(literal(*problem, *settings), rel=1e-5)
+
+
+def test_hard_limit_is_the_average_precision():
+    """Three hits ranked 1, 3 and 4 of 5, four objects: (1/1 + 2/3 + 3/4) / 4; a tie with itself counts half."""
+    gt_boxes = torch.tensor([[[0.0, 0, 1, 1], [2, 0, 3, 1], [4, 0, 5, 1], [6, 0, 7, 1]]])
+    boxes = torch.tensor([[[0.0, 0, 1, 1], [8, 0, 9, 1], [2, 0, 3, 1], [4, 0, 5, 1], [8, 8, 9, 9]]])
+    scores = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]).view(1, 5, 1)
+    labels, valid = torch.zeros(1, 4, dtype=torch.long), torch.ones(1, 4, dtype=torch.bool)
+    found = soft_average_precision(boxes, scores, gt_boxes, labels, valid, score_tau=1e-4, iou_tau=1e-4)
+    assert found.item() == pytest.approx((0.5 / 0.5 + 1.5 / 2.5 + 2.5 / 3.5) / 4, rel=1e-5)
+
+
+def test_gradient_raises_a_correct_detection_and_lowers_a_wrong_one_before_it():
+    boxes = torch.tensor([[[0.0, 0, 1, 1], [5, 5, 6, 6]]], requires_grad=True)
+    scores = torch.tensor([[[0.5], [0.55]]], requires_grad=True)
+    gt_boxes = torch.tensor([[[0.0, 0, 1, 1.7]]])
+    labels, valid = torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1, dtype=torch.bool)
+    soft_average_precision(boxes, scores, gt_boxes, labels, valid).backward()
+    right, wrong = scores.grad.flatten().tolist()
+    assert right > 0 > wrong
+    assert boxes.grad[0, 0, 3] > 0  # the box grows towards the object
+    assert boxes.grad[0, 1].abs().sum() == 0
+
+
+def test_without_objects_or_overlap_it_is_0_and_finite():
+    boxes, scores, gt_boxes, gt_labels, gt_valid = random_problem()
+    boxes.requires_grad_()
+    for valid, offset in ((torch.zeros_like(gt_valid), 0.0), (gt_valid, 9.0)):
+        value = soft_average_precision(boxes, scores, gt_boxes + offset, gt_labels, valid)
+        value.backward()
+        assert value.item() == 0 and boxes.grad.isfinite().all()
+
+
+def test_gradcheck():
+    boxes, scores, *objects = random_problem(3)
+    objects[0] = objects[0].double()
+    arguments = [tensor.double().requires_grad_() for tensor in (boxes, scores)]
+    assert torch.autograd.gradcheck(lambda b, s: soft_average_precision(b, s, *objects, iou_tau=0.2), arguments)
