@@ -21,6 +21,9 @@ EXACT_SLF = dict(
     improvement=dict(sampler='softmax', objective='improvement'),
     heldout=dict(granularity='batch', objective='heldout'),
     gradients=dict(sampler='softmax', anchor='gradients'),
+    criterion=dict(
+        granularity='batch', objective=dict(type='heldout', reference='criterion'), anchor='gradients', base_share=0.1
+    ),
 )
 NOISE = (None, 'independent', 'shared')
 
@@ -36,7 +39,7 @@ class Detector(nn.Module):
     def forward(self, x):
         output = self.layer(x)
         parts = {name: output[:, i].square() for i, name in enumerate(PARTS)}
-        return self.balancer(parts, output, shared=self.layer.weight)
+        return self.balancer(parts, output, shared=self.layer.weight, criterion=output.abs().mean)
 
 
 def images(rank):
