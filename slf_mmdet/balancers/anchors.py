@@ -5,7 +5,7 @@ from typing import Dict, Type
 import torch
 from torch import Tensor, nn
 
-from .part_gradients import Shared, part_gradients
+from .part_gradients import Shared, squared_gradient_norms
 from .state import StepCounter
 
 
@@ -31,7 +31,7 @@ class Anchor(nn.Module):
         return False
 
     def measure(self, losses: Tensor, shared: Shared) -> Tensor:
-        """What a batch tells; its mean over the processes is for :meth:`update`."""
+        """What the batches of all processes tell, ``(n,)``, for :meth:`update`."""
         raise NotImplementedError
 
     def update(self, measured: Tensor) -> None:
@@ -69,13 +69,12 @@ class GradientAnchor(Anchor):
         return step < 100 or step % 10 == 0
 
     def measure(self, losses: Tensor, shared: Shared) -> Tensor:
-        return part_gradients(losses, shared)
+        return squared_gradient_norms(losses, shared).to(self.squares)
 
     def update(self, measured: Tensor) -> None:
-        squares = measured.square().sum(1).to(self.squares)
-        if squares.isfinite().all():  # one bad batch must not spoil what is remembered
+        if measured.isfinite().all():  # one bad batch must not spoil what is remembered
             self.measurements.advance()
-            self.squares += (squares - self.squares) / self.measurements.value
+            self.squares += (measured - self.squares) / self.measurements.value
 
     def shares(self) -> Tensor:
         norms = self.squares.sqrt()

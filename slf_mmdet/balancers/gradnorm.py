@@ -4,13 +4,12 @@ from typing import Optional, Sequence, Union
 
 import torch
 from mmdet.registry import MODELS
-from mmengine import dist
 from torch import Tensor
 
 from .base import LossBalancer, Weighing
 from .buffer_adam import BufferAdam
 from .checks import is_number
-from .part_gradients import part_gradients
+from .part_gradients import squared_gradient_norms
 from .safe_math import ratio
 
 
@@ -67,17 +66,9 @@ class GradNormBalancer(LossBalancer):
     ) -> Weighing:
         weights = self.base_weights * self.log_multipliers.exp()
         if self.training and torch.is_grad_enabled():
-            self._learn(self.values(losses), self._norms(losses, context if shared is None else shared))
+            norms = squared_gradient_norms(losses, context if shared is None else shared).sqrt()
+            self._learn(self.values(losses), norms.to(self.base_weights))
         return Weighing(weights)
-
-    def _norms(self, losses: Tensor, shared: Union[Tensor, Sequence[Tensor], None]) -> Tensor:
-        gradients = part_gradients(losses, shared)
-        places = [shared] if isinstance(shared, Tensor) else shared or []
-        if all(place.is_leaf for place in places):
-            norms = self.mean_over_processes(gradients).norm(dim=1)
-        else:  # feature maps: each process has those of its images, whose losses count 1 / get_world_size() there
-            norms = (self.mean_over_processes(gradients.square().sum(1)) / dist.get_world_size()).sqrt()
-        return norms.to(self.base_weights)
 
     def _learn(self, values: Tensor, norms: Tensor) -> None:
         tiny = torch.finfo(norms.dtype).tiny

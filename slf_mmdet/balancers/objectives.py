@@ -5,7 +5,7 @@ from typing import Any, Callable, ClassVar, Dict, Optional, Tuple, Type, Union
 import torch
 from torch import Tensor, nn
 
-from .checks import is_number
+from .checks import is_count, is_number
 from .part_gradients import Shared, part_gradients, two_passes_suffice, weighted_gradient_and_slopes
 from .processes import mean_over_processes
 
@@ -169,9 +169,10 @@ class HeldOutObjective(Objective):
                     "detections, as YOLOV1Head does. Take reference='base' for others."
                 )
             gradient = part_gradients(criterion().unsqueeze(0), shared)[0]
+        gradient, slopes = self._mean(gradient), self._mean(slopes)
         if len(self.reference) == 0:
             self.reference = torch.zeros_like(gradient)
-        gradient, slopes = self._mean(gradient), self._mean(slopes.to(self.helps))
+        slopes = slopes.to(self.helps)
         finite = gradient.isfinite().all() & slopes.isfinite().all()  # one bad batch must not spoil what is remembered
         for mean, now in ((self.helps, slopes), (self.squares, slopes.square()), (self.reference, gradient)):
             mean.copy_(torch.where(finite, torch.lerp(now, mean, self.momentum), mean))
@@ -223,7 +224,7 @@ def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objectiv
     reference: Any = settings.get('reference', 'base')
     if not (is_number(momentum, 0) and momentum < 1):
         raise ValueError(f'objective {name!r}: momentum must be in [0, 1), found {momentum!r}.')
-    if not (isinstance(interval, int) and interval >= 1):
+    if not is_count(interval):
         raise ValueError(f'objective {name!r}: interval must be an integer >= 1, found {interval!r}.')
     if reference not in ('base', 'criterion'):
         raise ValueError(f"objective {name!r}: reference must be one of ['base', 'criterion'], found {reference!r}.")

@@ -4,7 +4,10 @@ import re
 from typing import List, Optional, Sequence, Tuple, Union
 
 import torch
+from mmengine import dist
 from torch import Tensor
+
+from .processes import mean_over_processes
 
 Shared = Union[Tensor, Sequence[Tensor], None]
 
@@ -32,6 +35,18 @@ def part_gradients(losses: Tensor, shared: Shared) -> Tensor:
             for part in _means(losses)
         ]
     )
+
+
+def squared_gradient_norms(losses: Tensor, shared: Shared) -> Tensor:
+    """Squared norms of the gradients of the parts, ``(n,)``, as one process with the images of all would find them.
+
+    Takes the arguments of :func:`part_gradients`; all processes must call it.
+    """
+    gradients = part_gradients(losses, shared)
+    if all(place.is_leaf for place in _places(losses, shared)):
+        return mean_over_processes(gradients).square().sum(1)
+    # Feature maps: each process has those of its images, whose share in the mean loss is 1 / get_world_size()
+    return mean_over_processes(gradients.square().sum(1)) / dist.get_world_size()
 
 
 def weighted_gradient_and_slopes(

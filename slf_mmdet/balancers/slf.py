@@ -139,7 +139,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
         shared = context if shared is None else shared
         step = self.counter.value
         if self.training and torch.is_grad_enabled() and self.anchor.due(step):
-            self.anchor.update(self.mean_over_processes(self.anchor.measure(losses, shared)))
+            self.anchor.update(self.anchor.measure(losses, shared))
         log_p = self._decide(losses, context)
         weights = self.weights_of(self._sample(log_p, one_for_all=self._one_for_all(losses)))
         q = self.anchor.shares()

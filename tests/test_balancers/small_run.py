@@ -20,6 +20,7 @@ EXACT_SLF = dict(
     normalized=dict(sampler='softmax', objective='normalized'),
     improvement=dict(sampler='softmax', objective='improvement'),
     heldout=dict(granularity='batch', objective='heldout'),
+    gradients=dict(sampler='softmax', anchor='gradients'),
     criterion=dict(
         granularity='batch', objective=dict(type='heldout', reference='criterion'), anchor='gradients', base_share=0.1
     ),

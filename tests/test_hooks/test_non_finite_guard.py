@@ -7,6 +7,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.optim import OptimWrapperDict
 from tiny_run import TinyDetector, build_runner, image
+from two_guards import process
 
 from slf_mmdet.balancers import LossBalancer
 from slf_mmdet.hooks import NonFiniteError, NonFiniteGuardHook
@@ -231,3 +232,16 @@ def test_several_optimizers_are_refused(tmp_path):
     runner.optim_wrapper = OptimWrapperDict()
     with pytest.raises(TypeError, match='guards the step of one optimizer, found OptimWrapperDict'):
         NonFiniteGuardHook().before_train(runner)
+
+
+def test_two_processes_decide_alike(tmp_path):
+    out = str(tmp_path / 'result')
+    torch.multiprocessing.spawn(process, (out,), nprocs=2)
+    first, second = (torch.load(f'{out}.{rank}', weights_only=True) for rank in range(2))
+    assert first['skipped'] == second['skipped'] == 1
+    assert_finite(first['state'])
+    for key, value in first['state'].items():
+        if key.startswith('layer'):  # batch norm's statistics are those of the process
+            assert torch.equal(value, second['state'][key]), key
+    assert 'in iteration 1' in second['message'] and 'images/5.jpg' in second['message']
+    assert 'a loss or gradient of another process is not finite' in first['message']
