@@ -53,7 +53,7 @@ class GradientAnchor(Anchor):
     nothing, so that a part that is nearly learnt, as the empty cells of a grid soon are, does not take over. YOLO's
     (5, 1, 1, 0.5) is close to it.
 
-    Cost: a backward pass of each part from the loss down to ``shared`` in the first 100 iterations, in every tenth
+    Cost: a backward pass of each part from the loss down to ``shared`` in the first 100 iterations, in every fiftieth
     after that.
     """
 
@@ -66,7 +66,7 @@ class GradientAnchor(Anchor):
         self.measurements = StepCounter()
 
     def due(self, step: int) -> bool:
-        return step < 100 or step % 10 == 0
+        return step < 100 or step % 50 == 0
 
     def measure(self, losses: Tensor, shared: Shared) -> Tensor:
         return squared_gradient_norms(losses, shared).to(self.squares)

@@ -16,10 +16,12 @@ from .sampling import SampledWeights
 
 @MODELS.register_module()
 class SLFBalancer(SampledWeights, LossBalancer):
-    r"""Learns the weights of the parts with a decision network and averaged Gumbel-Softmax samples.
+    r"""Learns the weights of the parts with a decision network.
 
     For each image the decision network maps the detector's output to probabilities :math:`p` over the n parts
-    (Eq. 4); K straight-through samples of it, averaged, are :math:`\hat p` (Eq. 9-10). The objective is Eq. 11 times
+    (Eq. 4). With ``sampler='gumbel'``, K straight-through Gumbel-Softmax samples of it, averaged, are :math:`\hat p`
+    (Eq. 9-10); by default :math:`\hat p = p`, their mean, since sampling adds noise to the detector's training and
+    nothing to a decision network that knows what each part costs. The objective is Eq. 11 times
     :math:`W = \sum_i \lambda_i`, the sum of the base weights :math:`\lambda`, so that learning rates tuned for those
     carry over:
 
@@ -32,14 +34,15 @@ class SLFBalancer(SampledWeights, LossBalancer):
     :math:`p_i \propto q_i \exp(-W \ell_i / \kappa \bar L)` favours parts that are small already, but leaves each part
     at least :math:`q_i e^{-1 / \kappa q_i}`: it cannot collapse. A second anchor is the share :math:`s` of the weight
     that is never given away (``base_share``).
-    The paper as written is ``initial='uniform', detach_context=False, kl_weight=0, num_samples=3``.
+    The paper as written is ``num_samples=3, initial='uniform', detach_context=False, kl_weight=0``.
 
     Args:
         num_samples: K >= 1 samples per image. Small K leaves parts of small p out of most images. A
             ``dict(value=..., schedulers=[...])`` in the vocabulary of mmengine's parameter schedulers, counted in
-            iterations, changes it over time; its values are rounded.
+            iterations, changes it over time; its values are rounded. ``None`` means 30 where samples are drawn.
         tau: temperature > 0 of the samples, or a schedule as for ``num_samples``.
-        sampler: ``'gumbel'``, or ``'softmax'`` for p itself (the paper's ablation; K and tau have no effect).
+        sampler: ``'softmax'`` for p itself, ``'gumbel'`` for samples of it, as in the paper. ``None`` means gumbel
+            where ``num_samples`` or ``tau`` is given, softmax otherwise.
         hard: one-hot samples with the gradient of the relaxed ones, as in the paper; ``False`` relaxes them.
         granularity: ``'image'`` for weights of their own for each image, ``'batch'`` for one set from the mean
             context, in distributed training that of all processes. Parts that are scalars always get the latter.
@@ -70,9 +73,9 @@ class SLFBalancer(SampledWeights, LossBalancer):
 
     def __init__(
         self,
-        num_samples: Union[int, dict] = 30,
+        num_samples: Union[int, dict, None] = None,
         tau: Union[float, dict] = 1.0,
-        sampler: str = 'gumbel',
+        sampler: Optional[str] = None,
         hard: bool = True,
         granularity: str = 'image',
         detach_context: bool = True,
@@ -123,7 +126,9 @@ class SLFBalancer(SampledWeights, LossBalancer):
         self.anchor = ANCHORS[anchor](self.base_weights)
         tilt = torch.ones(len(self.parts)) if initial == 'base' else 1 / self.anchor.shares()
         self.decision_network = DecisionNetwork(context_dim, tilt / tilt.sum(), hidden_dim)
-        self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
+        if sampler is None:
+            sampler = 'softmax' if num_samples is None and tau == 1.0 else 'gumbel'
+        self._init_sampling(30 if num_samples is None else num_samples, tau, sampler, hard, seed, noise)
 
     @property
     def needs_shared(self) -> bool:  # type: ignore[override]

@@ -8,7 +8,7 @@ BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
 
 
 def slf(**kwargs):
-    return build('SLFBalancer', **kwargs)
+    return build('SLFBalancer', **{'sampler': 'gumbel', **kwargs})
 
 
 def weights_of(out):
@@ -53,6 +53,14 @@ def test_objective_is_equation_11_times_the_total_weight():
     balancer.counter.value = 0  # the same draw once more
     expected = sum(7.5 * (p_hat[:, i] * parts[name]).mean() for i, name in enumerate(PARTS))
     torch.testing.assert_close(objective(balancer(parts, random_context())), expected)
+
+
+def test_samples_are_drawn_where_the_config_asks_for_them():
+    asked = [dict(num_samples=3), dict(tau=0.5), dict(num_samples=dict(value=3, schedulers=[])), dict(sampler='gumbel')]
+    assert all(build('SLFBalancer', **kwargs).sampler == 'gumbel' for kwargs in asked)
+    not_asked = [dict(), dict(sampler='softmax', num_samples=3)]
+    assert all(build('SLFBalancer', **kwargs).sampler == 'softmax' for kwargs in not_asked)
+    assert slf().num_samples.at(0) == 30
 
 
 def test_granularity():
