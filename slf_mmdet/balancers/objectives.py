@@ -37,7 +37,7 @@ class Objective(nn.Module):
 
         Args:
             losses: unweighted parts ``(n,)`` or ``(N, n)``, with their graph.
-            base_weights: ``(n,)``.
+            base_weights: ``(n,)`` weights at the anchor.
             shared: what all parts depend on, where ``needs_shared``.
             criterion: makes a scalar that is the lower, the better the batch's predictions are.
 

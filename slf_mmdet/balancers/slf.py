@@ -25,15 +25,15 @@ class SLFBalancer(SampledWeights, LossBalancer):
     :math:`W = \sum_i \lambda_i`, the sum of the base weights :math:`\lambda`, so that learning rates tuned for those
     carry over:
 
-    .. math:: L = W \sum_i \left[(1 - s)\, \hat p_i + s\, q_i\right] \ell_i, \qquad q_i = \lambda_i / W
+    .. math:: L = W \sum_i \left[(1 - s)\, \hat p_i + s\, q_i\right] \ell_i
 
     The paper minimises it over detector and decision network alike (``objective='joint'``). Taken literally that
     collapses on a detector: all weight moves to the smallest part. So the decision network minimises
-    :math:`L / \bar L + \kappa\, KL(p \| q)` here, where the anchor :math:`\kappa` (``kl_weight``) is a price on leaving
-    the base weights and :math:`\bar L = \sum_i \lambda_i \ell_i` a constant that takes the unit out. Its optimum
-    :math:`p_i \propto q_i \exp(-W \ell_i / \kappa \bar L)` favours parts that are small already, but leaves each part
-    at least :math:`q_i e^{-1 / \kappa q_i}`: it cannot collapse. A second anchor is the share :math:`s` of the weight
-    that is never given away (``base_share``).
+    :math:`L / \bar L + \kappa\, KL(p \| q)` here. It starts at the ``anchor`` q, which is :math:`q_i = \lambda_i / W`
+    by default; :math:`\kappa` (``kl_weight``) is a price on leaving it, and :math:`\bar L = W \sum_i q_i \ell_i` a
+    constant that takes the unit out. The optimum :math:`p_i \propto q_i \exp(-W \ell_i / \kappa \bar L)` favours parts
+    that are small already, but leaves each part at least :math:`q_i e^{-1 / \kappa q_i}`: it cannot collapse. A second
+    anchor is the share :math:`s` of the weight that is never given away (``base_share``).
     The paper as written is ``num_samples=3, initial='uniform', detach_context=False, kl_weight=0``.
 
     Args:
@@ -148,13 +148,13 @@ class SLFBalancer(SampledWeights, LossBalancer):
         log_p = self._decide(losses, context)
         weights = self.weights_of(self._sample(log_p, one_for_all=self._one_for_all(losses)))
         q = self.anchor.shares()
-        anchored = self.total_weight * q.expand_as(weights)
+        anchored = self.total_weight * q
         if self.literal:
             return Weighing(weights.mul(0).add(anchored) if step < self.warmup else weights)
-        costs = self.objective.costs(losses, self.base_weights, shared, criterion)
+        costs = self.objective.costs(losses, anchored, shared, criterion)
         kl = (log_p.exp() * (log_p - q.log())).sum(-1).mean()
         goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
-        return Weighing(anchored if step < self.warmup else weights.detach(), penalty=goal)
+        return Weighing(anchored.expand_as(weights) if step < self.warmup else weights.detach(), penalty=goal)
 
     def tilted(self, tilt: Tensor) -> Tensor:
         r"""Log-probabilities ``(N, n)`` from what the decision network puts out: :math:`\log q` plus its tilt."""

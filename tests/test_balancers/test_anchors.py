@@ -14,7 +14,7 @@ def batch(step, scale=(1.0, 10.0, 0.1, 3.0), num_images=3, dim=5):
     generator = torch.Generator().manual_seed(step)
     gradients = torch.randn(num_images, len(scale), dim, generator=generator) * torch.tensor(scale).unsqueeze(1)
     shared = torch.zeros(dim, requires_grad=True)
-    return gradients @ shared + 1.0, shared, gradients.mean(0)
+    return gradients @ shared + torch.arange(1.0, 5.0), shared, gradients.mean(0)
 
 
 def test_base_anchor_is_the_shares_of_the_base_weights():
@@ -87,6 +87,22 @@ def test_slf_starts_at_its_anchor_and_keeps_the_sum_of_the_base_weights():
     weights = run(balancer, range(1))
     torch.testing.assert_close(weights, 7.5 * balancer.anchor.shares())
     assert weights[2] > 5 * weights[0] > 25 * weights[1]  # gradients 0.1, 1 and 10
+
+
+@pytest.mark.parametrize('objective_', ['joint', 'heldout'])
+def test_of_the_base_weights_only_the_sum_counts(objective_):
+    weights = []
+    for base in ([5.0, 1.0, 1.0, 0.5], [0.5, 0.5, 1.5, 5.0]):
+        settings = dict(objective=objective_, kl_weight=0.5, base_weights=dict(zip(PARTS, base)), seed=0)
+        balancer = build('SLFBalancer', anchor='gradients', **settings)
+        optimizer = torch.optim.SGD(balancer.parameters(), lr=0.1)
+        for step in range(5):
+            optimizer.zero_grad()
+            weights_now = run(balancer, [step])
+            optimizer.step()
+        weights.append(weights_now)
+    torch.testing.assert_close(*weights)
+    assert (weights[0] - 7.5 * balancer.anchor.shares()).abs().max() > 1e-3  # it has learnt something
 
 
 def test_slf_goes_on_from_a_checkpoint():
