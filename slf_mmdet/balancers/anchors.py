@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .part_gradients import Shared, squared_gradient_norms
+from .safe_math import positive
 from .state import StepCounter
 
 
@@ -79,14 +80,10 @@ class GradientAnchor(Anchor):
     def shares(self) -> Tensor:
         norms = self.squares.sqrt()
         # Never more than a hundred times the smallest share, and the base weight where nothing is known yet.
-        shares = 1 / norms.clamp_min(_positive(norms.max()) / 100)
+        shares = 1 / norms.clamp_min(positive(norms.max()) / 100)
         known = norms > 0
-        shares = shares * (self.base_shares * known).sum() / _positive((shares * known).sum())
+        shares = shares * (self.base_shares * known).sum() / positive((shares * known).sum())
         return torch.where(known, shares, self.base_shares)
-
-
-def _positive(value: Tensor) -> Tensor:
-    return value.clamp_min(torch.finfo(value.dtype).tiny)
 
 
 ANCHORS: Dict[str, Type[Anchor]] = dict(base=Anchor, gradients=GradientAnchor)

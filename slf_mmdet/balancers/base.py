@@ -145,8 +145,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             if self.needs_criterion:
                 seen['criterion'] = criterion
             weights, penalty = self.weigh(losses, context, **seen)
-            weighted = weights * losses
-            weighted = _over_images(weighted)
+            weighted = _over_images(weights * losses)
         mean_weights = _over_images(weights.detach())
         self.last = BalancedStep(_over_images(losses.detach()), mean_weights, weighted.detach())
         if penalty is not None:

@@ -12,7 +12,7 @@ class DecisionNetwork(nn.Module):
 
     The last layer starts with zero weights and the bias ``log(initial)``, so every input begins at exactly the
     initial probabilities and differences between inputs are learnt. Leaky, since at a detector's learning rate plain
-    ReLUs all die within a few hundred iterations and leave one set of weights for all inputs.
+    ReLUs die one after the other, and leave one set of weights for all inputs.
 
     Args:
         in_dim: D, size of the input vector.

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from .checks import is_count, is_number
 from .part_gradients import Shared, part_gradients, two_passes_suffice, weighted_gradient_and_slopes
 from .processes import mean_over_processes
+from .safe_math import positive
+from .state import StepCounter
 
 Criterion = Optional[Callable[[], Tensor]]
 
@@ -60,7 +62,7 @@ class JointObjective(Objective):
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         losses = losses.detach()
-        return losses / _positive(self._mean((base_weights * losses).sum(-1).mean()))
+        return losses / positive(self._mean((base_weights * losses).sum(-1).mean()))
 
 
 class NormalizedObjective(Objective):
@@ -80,7 +82,7 @@ class NormalizedObjective(Objective):
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         losses = losses.detach()
-        return losses / _positive(base_weights.sum() * self._update(losses))
+        return losses / positive(base_weights.sum() * self._update(losses))
 
     def _update(self, losses: Tensor) -> Tensor:
         """Running means of the parts, this batch included."""
@@ -101,7 +103,7 @@ class ImprovementObjective(NormalizedObjective):
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         losses = losses.detach()
-        return (_positive(self._update(losses)) / _positive(losses)).log() / base_weights.sum()
+        return (positive(self._update(losses)) / positive(losses)).log() / base_weights.sum()
 
 
 class HeldOutObjective(Objective):
@@ -144,21 +146,18 @@ class HeldOutObjective(Objective):
         self.register_buffer('reference', torch.zeros(0))  # sized by the first gradient
         self.register_buffer('helps', torch.zeros(num_parts))
         self.register_buffer('squares', torch.zeros(num_parts))
-        self.register_buffer('calls', torch.zeros((), dtype=torch.long))
         self.reference: Tensor
         self.helps: Tensor
         self.squares: Tensor
-        self.calls: Tensor
         self._two_passes: Optional[bool] = None  # not known yet
-        self._calls = 0  # mirror of the buffer that costs no synchronisation
+        self.calls = StepCounter()
 
     def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
         if self.training and torch.is_grad_enabled():
-            if self._calls % self.interval == 0:
+            if self.calls.value % self.interval == 0:
                 self._compare(losses, base_weights, shared, criterion)
-            self._calls += 1
-            self.calls += 1
-        return -self.helps / _positive(base_weights.sum() * self.squares.max().sqrt())
+            self.calls.advance()
+        return -self.helps / positive(base_weights.sum() * self.squares.max().sqrt())
 
     def _compare(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion) -> None:
         gradient, slopes = self._differentiate(losses, base_weights, shared)
@@ -193,11 +192,6 @@ class HeldOutObjective(Objective):
         if saved is not None:
             self.reference = self.reference.new_zeros(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-        self._calls = int(self.calls)
-
-
-def _positive(value: Tensor) -> Tensor:
-    return value.clamp_min(torch.finfo(value.dtype).tiny)
 
 
 OBJECTIVES: Dict[str, Type[Objective]] = dict(

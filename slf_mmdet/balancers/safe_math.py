@@ -14,6 +14,11 @@ def ratio(now: Tensor, reference: Tensor) -> Tensor:
     return torch.where(reference > 0, known, 1)
 
 
+def positive(values: Tensor) -> Tensor:
+    """The values, or the least number > 0 for those that are not: to divide by."""
+    return values.clamp_min(torch.finfo(values.dtype).tiny)
+
+
 def log(values: Tensor) -> Tensor:
     """Logarithm of losses, of 1e-12 for those below."""
     return values.clamp_min(SMALLEST_LOSS).log()

@@ -10,6 +10,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ..balancers import BalancedStep
+from ..balancers.checks import is_count, require
 from .balanced_steps import StepsSoFar, find_balancers
 
 
@@ -42,11 +43,9 @@ class BalanceMonitorHook(Hook):
     priority = 'NORMAL'  # before LoggerHook, which reads the message hub
 
     def __init__(self, interval: Optional[int] = None) -> None:
-        if interval is not None and not (isinstance(interval, int) and interval >= 1):
-            raise ValueError(
-                f'BalanceMonitorHook: interval counts iterations and must be an integer >= 1, found {interval!r}. '
-                "None follows the run's LoggerHook."
-            )
+        hint = "It counts iterations; None follows the run's LoggerHook."
+        right = interval is None or is_count(interval)
+        require(right, 'BalanceMonitorHook', 'interval', 'an integer >= 1', interval, hint)
         self.interval = interval
 
     def before_train(self, runner: Runner) -> None:

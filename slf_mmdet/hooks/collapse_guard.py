@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ..balancers import SLFBalancer
+from ..balancers.checks import is_count, is_number, require
 from .balanced_steps import StepsSoFar, find_balancers
 from .collapse import advice, diagnose
 
@@ -46,12 +47,11 @@ class CollapseGuardHook(Hook):
 
     def __init__(self, share: float = 0.02, patience: int = 200, policy: str = 'warn') -> None:
         for key, ok, wanted, found in (
-            ('share', 0 < share < 1, 'in (0, 1)', share),
-            ('patience', isinstance(patience, int) and patience >= 1, 'an integer >= 1 (iterations)', patience),
+            ('share', is_number(share) and 0 < share < 1, 'in (0, 1)', share),
+            ('patience', is_count(patience), 'an integer >= 1 (iterations)', patience),
             ('policy', policy in POLICIES, f'one of {list(POLICIES)}', policy),
         ):
-            if not ok:
-                raise ValueError(f'CollapseGuardHook: {key} must be {wanted}, found {found!r}.')
+            require(ok, 'CollapseGuardHook', key, wanted, found)
         self.share = share
         self.patience = patience
         self.policy = policy

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..balancers import LossBalancer
-from ..balancers.checks import require
+from ..balancers.checks import is_count, require
 
 POLICIES = ('raise', 'skip')
 SKIPPED = 'skipped_steps'
@@ -72,8 +72,7 @@ class NonFiniteGuardHook(Hook):
 
     def __init__(self, policy: str = 'raise', max_in_a_row: int = 20) -> None:
         require(policy in POLICIES, 'NonFiniteGuardHook', 'policy', f'one of {list(POLICIES)}', policy)
-        right = isinstance(max_in_a_row, int) and max_in_a_row >= 1
-        require(right, 'NonFiniteGuardHook', 'max_in_a_row', 'an integer >= 1', max_in_a_row)
+        require(is_count(max_in_a_row), 'NonFiniteGuardHook', 'max_in_a_row', 'an integer >= 1', max_in_a_row)
         self.policy = policy
         self.max_in_a_row = max_in_a_row
         self.num_skipped = 0

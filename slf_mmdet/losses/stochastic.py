@@ -99,6 +99,7 @@ class StochasticLoss(SampledWeights):
         self.register_buffer('initial_p', self._initial_p(initial), persistent=False)
         self.initial_p: Tensor
         self.decision_network = DecisionNetwork(context_dim, self.initial_p, hidden_dim)
+        self.objective = JointObjective()
         self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
         self.last_weights: Optional[Tensor] = None
         self._weights_seen: Optional[Tensor] = None
@@ -145,7 +146,7 @@ class StochasticLoss(SampledWeights):
             mixed = (weights.detach() * losses).sum(-1)
             loss = self.loss_weight * weight_reduce_loss(mixed, None, reduction, avg_factor)
             kl = F.kl_div(self.initial_p.log().expand_as(log_p), log_p, reduction='batchmean', log_target=True)
-            costs = JointObjective().costs(losses, self.initial_p, None)
+            costs = self.objective.costs(losses, self.initial_p, None)
             goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
             return loss + (goal - goal.detach()) / loss.numel()  # only its gradient counts
 

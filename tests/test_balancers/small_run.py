@@ -15,11 +15,11 @@ STEPS = 6
 EXACT_SLF = dict(
     softmax=dict(sampler='softmax'),
     softmax_batch=dict(sampler='softmax', granularity='batch'),
-    gumbel_batch=dict(granularity='batch'),
+    gumbel_batch=dict(granularity='batch', num_samples=30),
     literal=dict(granularity='batch', initial='uniform', detach_context=False, kl_weight=0.0, num_samples=3),
     normalized=dict(sampler='softmax', objective='normalized'),
     improvement=dict(sampler='softmax', objective='improvement'),
-    heldout=dict(granularity='batch', objective='heldout'),
+    heldout=dict(granularity='batch', objective='heldout', num_samples=30),
     gradients=dict(sampler='softmax', anchor='gradients'),
     criterion=dict(
         granularity='batch', objective=dict(type='heldout', reference='criterion'), anchor='gradients', base_share=0.1

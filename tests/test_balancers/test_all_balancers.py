@@ -155,7 +155,7 @@ def test_wrong_settings(name, wrong, message):
 # Methods that divide by the value of a part: equal parts start at the base weights, others at equal shares.
 BY_VALUE = {'FAMOBalancer', 'GLSBalancer', 'LogBalancer'}
 # Weights that are random, or are meant to start elsewhere (by the test's schedule).
-NOT_AT_BASE = {'RLWBalancer', 'SLFBalancer', 'ScheduledBalancer'}
+NOT_AT_BASE = {'RLWBalancer', 'ScheduledBalancer'}
 
 
 def test_starts_at_the_base_weights(name):
