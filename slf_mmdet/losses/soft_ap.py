@@ -9,7 +9,7 @@ def soft_average_precision(
     scores: Tensor,
     gt_boxes: Tensor,
     gt_labels: Tensor,
-    gt_valid: Tensor,
+    gt_image: Tensor,
     num_candidates: int = 400,
     score_tau: float = 0.05,
     iou_thr: float = 0.5,
@@ -28,9 +28,9 @@ def soft_average_precision(
     Args:
         boxes: ``(N, M, 4)`` x1, y1, x2, y2 in any unit.
         scores: ``(N, M, C)``.
-        gt_boxes: ``(N, G, 4)`` in the same unit.
-        gt_labels: ``(N, G)`` class index.
-        gt_valid: ``(N, G)`` bool; the other rows are no objects.
+        gt_boxes: ``(G, 4)`` of the objects, in the same unit.
+        gt_labels: ``(G,)`` class index.
+        gt_image: ``(G,)`` index of the object's image.
         num_candidates: the number of pairs, best first.
         score_tau: :math:`\tau` > 0, in units of the scores.
         iou_thr: IoU from which a detection is more right than wrong.
@@ -39,16 +39,18 @@ def soft_average_precision(
     Returns:
         A scalar >= 0, differentiable in boxes and scores; 0 without objects.
     """
+    if len(gt_boxes) == 0:
+        return 0 * (boxes.sum() + scores.sum())
     num_boxes, num_classes = scores.shape[1:]
     best, pair = scores.flatten().topk(min(num_candidates, scores.numel()))
     image = pair // (num_boxes * num_classes)
     box, label = boxes[image, pair // num_classes % num_boxes], pair % num_classes
-    possible = gt_valid[image] & (gt_labels[image] == label.unsqueeze(1))
-    iou = _iou(box.unsqueeze(1), gt_boxes[image]).masked_fill(~possible, 0).amax(1)
+    possible = (gt_image == image.unsqueeze(1)) & (gt_labels == label.unsqueeze(1))
+    iou = _iou(box.unsqueeze(1), gt_boxes).masked_fill(~possible, 0).amax(1)
     hit = ((iou - iou_thr) / iou_tau).sigmoid() * (iou > 0)
     before = ((best - best.unsqueeze(1)) / score_tau).sigmoid()
     precision = before @ hit / before.sum(1)
-    return (hit * precision).sum() / gt_valid.sum().clamp_min(1)
+    return (hit * precision).sum() / len(gt_boxes)
 
 
 def _iou(boxes: Tensor, others: Tensor) -> Tensor:

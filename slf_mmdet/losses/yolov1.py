@@ -19,17 +19,27 @@ BASE_WEIGHTS = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
 
 
 class YOLOV1Targets(NamedTuple):
-    """What each cell of a grid should predict.
+    """The M objects of a batch, and the cells that should predict them.
 
     Attributes:
-        has_object: ``(N, S, S)`` bool, row before column: an object's centre lies in the cell.
-        boxes: ``(N, S, S, 4)`` x, y offset in the cell, w, h of the image. Arbitrary where there is no object.
-        labels: ``(N, S, S)`` class index. Arbitrary where there is no object.
+        image: ``(M,)`` index of the object's image in the batch.
+        row: ``(M,)`` row of its cell.
+        column: ``(M,)`` column of its cell.
+        kept: ``(M,)`` bool: the cell predicts this object; of several in one cell, it does the first.
+        boxes: ``(M, 4)`` x, y offset in the cell, w, h of the image.
+        labels: ``(M,)`` class index.
     """
 
-    has_object: Tensor
+    image: Tensor
+    row: Tensor
+    column: Tensor
+    kept: Tensor
     boxes: Tensor
     labels: Tensor
+
+    def cells_of(self, by_cell: Tensor) -> Tensor:
+        """Rows of the objects' cells ``(M, ...)`` of something that each cell has, ``(N, S, S, ...)``."""
+        return by_cell[self.image, self.row, self.column]
 
 
 def yolov1_targets(boxes: Tensor, labels: Tensor, image: Tensor, num_images: int, grid_size: int) -> YOLOV1Targets:
@@ -50,18 +60,10 @@ def yolov1_targets(boxes: Tensor, labels: Tensor, image: Tensor, num_images: int
     column, row = cell.long().unbind(-1)
     flat_cell = (image * grid_size + row) * grid_size + column
     index = torch.arange(len(boxes), device=boxes.device)
-    nobody = len(boxes)
-    owner = torch.full((num_images * grid_size**2,), nobody, device=boxes.device)
-    owner = owner.scatter_reduce(0, flat_cell, index, reduce='amin')
-
-    # Row `nobody` is a dummy object that the cells without one point at.
-    relative = F.pad(torch.cat([in_grid - cell, boxes[:, 2:]], dim=-1), (0, 0, 0, 1))
-    shape = (num_images, grid_size, grid_size)
-    return YOLOV1Targets(
-        has_object=(owner < nobody).view(shape),
-        boxes=relative[owner].view(*shape, 4),
-        labels=F.pad(labels, (0, 1))[owner].view(shape),
-    )
+    first = index.new_full((num_images * grid_size**2,), len(boxes))
+    first = first.scatter_reduce(0, flat_cell, index, reduce='amin')
+    offsets_and_sizes = torch.cat([in_grid - cell, boxes[:, 2:]], dim=-1)
+    return YOLOV1Targets(image, row, column, first[flat_cell] == index, offsets_and_sizes, labels)
 
 
 def split_output(output: Tensor, boxes_per_cell: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -75,9 +77,13 @@ def split_output(output: Tensor, boxes_per_cell: int) -> tuple[Tensor, Tensor, T
     Returns:
         boxes ``(N, S, S, B, 4)`` with sqrt(w) and sqrt(h), confidences ``(N, S, S, B)``, class scores ``(N, S, S, C)``.
     """
-    by_cell = output.permute(0, 2, 3, 1)
-    boxes = by_cell[..., : 5 * boxes_per_cell].unflatten(-1, (boxes_per_cell, 5))
-    return boxes[..., :4], boxes[..., 4], by_cell[..., 5 * boxes_per_cell :]
+    return split_cells(output.permute(0, 2, 3, 1), boxes_per_cell)
+
+
+def split_cells(cells: Tensor, boxes_per_cell: int) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`split_output`, of cells ``(..., 5B + C)``: boxes ``(..., B, 4)``, confidences, class scores."""
+    boxes = cells[..., : 5 * boxes_per_cell].unflatten(-1, (boxes_per_cell, 5))
+    return boxes[..., :4], boxes[..., 4], cells[..., 5 * boxes_per_cell :]
 
 
 def to_image_boxes(boxes: Tensor) -> Tensor:
@@ -120,30 +126,54 @@ def yolov1_parts(
     Returns:
         ``coord``, ``cls``, ``obj`` and ``noobj``, each ``(N,)``.
     """
-    boxes, confidences, scores = split_output(output, boxes_per_cell)
-    wanted = targets.boxes.unsqueeze(-2).to(boxes.dtype)  # (N, S, S, 1, 4)
+    confidences = split_output(output, boxes_per_cell)[1]
+    boxes, confidence, scores = cell_outputs(output, targets, boxes_per_cell)
+    wanted = targets.boxes.unsqueeze(-2).to(boxes.dtype)  # (M, 1, 4)
     with torch.no_grad():
         # Both boxes are in the same cell: its position cancels, only the unit has to be that of the image.
-        grid_unit = 1 / boxes.shape[1]
+        grid_unit = 1 / output.shape[-1]
         predicted = torch.cat([boxes[..., :2] * grid_unit, boxes[..., 2:].square()], dim=-1)
         wanted_in_image = torch.cat([wanted[..., :2] * grid_unit, wanted[..., 2:]], dim=-1)
         ious = _paired_iou(predicted, wanted_in_image)
         squared_error = (predicted - wanted_in_image).square().sum(-1)
         fit = torch.where((ious > 0).any(-1, keepdim=True), ious, -squared_error)
-        is_best = F.one_hot(fit.argmax(-1), boxes_per_cell).bool()
-        responsible = is_best & targets.has_object.unsqueeze(-1)  # (N, S, S, B)
+        kept = targets.kept.to(boxes.dtype).unsqueeze(-1)
+        responsible = F.one_hot(fit.argmax(-1), boxes_per_cell) * kept  # (M, B), 1 or 0
         goal = ious if rescore else torch.ones_like(ious)
         one_hot = F.one_hot(targets.labels, scores.shape[-1]).to(scores.dtype)
+        wanted_output = torch.cat([wanted[..., :2], wanted[..., 2:].sqrt()], dim=-1)
+        # At most one object keeps a cell, so the sum is 1 or 0, too.
+        place = (targets.image, targets.row, targets.column)
+        others = 1 - torch.zeros_like(confidences).index_put(place, responsible, accumulate=True)
 
-    wanted_output = torch.cat([wanted[..., :2], wanted[..., 2:].sqrt()], dim=-1)
     box_error = (boxes - wanted_output).square().sum(-1)
-    cls_error = (scores - one_hot).square().sum(-1)
-    return dict(
-        coord=_sum_where(box_error, responsible),
-        cls=_sum_where(cls_error, targets.has_object),
-        obj=_sum_where((confidences - goal).square(), responsible),
-        noobj=_sum_where(confidences.square(), ~responsible),
-    )
+    by_object = [
+        (box_error * responsible).sum(-1),
+        ((scores - one_hot).square() * kept).sum(-1),
+        ((confidence - goal).square() * responsible).sum(-1),
+    ]
+    coord, cls, obj = sum_by_image(torch.stack(by_object, dim=-1), targets, len(output)).unbind(-1)
+    return dict(coord=coord, cls=cls, obj=obj, noobj=(confidences.square() * others).flatten(1).sum(1))
+
+
+def cell_outputs(output: Tensor, targets: YOLOV1Targets, boxes_per_cell: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What the cells of the M objects put out.
+
+    Args:
+        output: ``(N, 5B + C, S, S)`` as in :func:`split_output`.
+        targets: of the same N and S.
+        boxes_per_cell: B.
+
+    Returns:
+        boxes ``(M, B, 4)`` with sqrt(w) and sqrt(h), confidences ``(M, B)``, class scores ``(M, C)``.
+    """
+    return split_cells(targets.cells_of(output.permute(0, 2, 3, 1)), boxes_per_cell)
+
+
+def sum_by_image(values: Tensor, targets: YOLOV1Targets, num_images: int) -> Tensor:
+    """Sums ``(N, ...)`` over the objects of each image of what each object has, ``(M, ...)``."""
+    # index_put, unlike index_add, adds in one order on a GPU as well
+    return values.new_zeros(num_images, *values.shape[1:]).index_put((targets.image,), values, accumulate=True)
 
 
 def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
@@ -153,8 +183,3 @@ def _paired_iou(boxes: Tensor, others: Tensor) -> Tensor:
     intersection = (high - low).clamp_min(0).prod(-1)
     union = boxes[..., 2:].prod(-1) + others[..., 2:].prod(-1) - intersection
     return intersection / union.clamp_min(torch.finfo(union.dtype).tiny)
-
-
-def _sum_where(errors: Tensor, mask: Tensor) -> Tensor:
-    """Sum per image of the errors under the mask; the rest has no gradient."""
-    return errors.masked_fill(~mask, 0).flatten(1).sum(1)

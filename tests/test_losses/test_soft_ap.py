@@ -21,20 +21,19 @@ def random_problem(seed=0, num_images=2, num_boxes=6, num_gts=3, num_classes=2):
     boxes = gt_boxes.repeat(1, math.ceil(num_boxes / num_gts), 1)[:, :num_boxes] + noise
     scores = torch.rand(num_images, num_boxes, num_classes, generator=generator)
     gt_labels = torch.randint(num_classes, (num_images, num_gts), generator=generator)
-    gt_valid = torch.rand(num_images, num_gts, generator=generator) < 0.8
-    return boxes, scores, gt_boxes, gt_labels, gt_valid
+    gt_image = torch.arange(num_images).repeat_interleave(num_gts)
+    kept = torch.rand(num_images * num_gts, generator=generator) < 0.8
+    return boxes, scores, gt_boxes.flatten(0, 1)[kept], gt_labels.flatten()[kept], gt_image[kept]
 
 
-def literal(boxes, scores, gt_boxes, gt_labels, gt_valid, num_candidates, score_tau, iou_thr, iou_tau):
+def literal(boxes, scores, gt_boxes, gt_labels, gt_image, num_candidates, score_tau, iou_thr, iou_tau):
     pairs = []
     for image in range(scores.shape[0]):
-        overlaps = box_iou(boxes[image], gt_boxes[image]).tolist()
+        overlaps = box_iou(boxes[image], gt_boxes).tolist()
         for box in range(scores.shape[1]):
             for label in range(scores.shape[2]):
                 mine = [
-                    overlaps[box][k]
-                    for k in range(gt_labels.shape[1])
-                    if gt_valid[image, k] and gt_labels[image, k] == label
+                    overlaps[box][k] for k in range(len(gt_labels)) if gt_image[k] == image and gt_labels[k] == label
                 ]
                 iou = max(mine, default=0.0)
                 hit = sigmoid((iou - iou_thr) / iou_tau) if iou > 0 else 0.0
@@ -44,7 +43,7 @@ def literal(boxes, scores, gt_boxes, gt_labels, gt_valid, num_candidates, score_
     for score, hit in pairs:
         before = [sigmoid((other - score) / score_tau) for other, _ in pairs]
         total += hit * sum(b * h for b, (_, h) in zip(before, pairs)) / sum(before)
-    return total / int(gt_valid.sum())
+    return total / len(gt_boxes)
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -58,20 +57,20 @@ def test_equals_a_literal_loop(seed, num_candidates):
 
 def test_hard_limit_is_the_average_precision():
     """Three hits ranked 1, 3 and 4 of 5, four objects: (1/1 + 2/3 + 3/4) / 4; a tie with itself counts half."""
-    gt_boxes = torch.tensor([[[0.0, 0, 1, 1], [2, 0, 3, 1], [4, 0, 5, 1], [6, 0, 7, 1]]])
+    gt_boxes = torch.tensor([[0.0, 0, 1, 1], [2, 0, 3, 1], [4, 0, 5, 1], [6, 0, 7, 1]])
     boxes = torch.tensor([[[0.0, 0, 1, 1], [8, 0, 9, 1], [2, 0, 3, 1], [4, 0, 5, 1], [8, 8, 9, 9]]])
     scores = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]).view(1, 5, 1)
-    labels, valid = torch.zeros(1, 4, dtype=torch.long), torch.ones(1, 4, dtype=torch.bool)
-    found = soft_average_precision(boxes, scores, gt_boxes, labels, valid, score_tau=1e-4, iou_tau=1e-4)
+    labels = image = torch.zeros(4, dtype=torch.long)
+    found = soft_average_precision(boxes, scores, gt_boxes, labels, image, score_tau=1e-4, iou_tau=1e-4)
     assert found.item() == pytest.approx((0.5 / 0.5 + 1.5 / 2.5 + 2.5 / 3.5) / 4, rel=1e-5)
 
 
 def test_gradient_raises_a_correct_detection_and_lowers_a_wrong_one_before_it():
     boxes = torch.tensor([[[0.0, 0, 1, 1], [5, 5, 6, 6]]], requires_grad=True)
     scores = torch.tensor([[[0.5], [0.55]]], requires_grad=True)
-    gt_boxes = torch.tensor([[[0.0, 0, 1, 1.7]]])
-    labels, valid = torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1, dtype=torch.bool)
-    soft_average_precision(boxes, scores, gt_boxes, labels, valid).backward()
+    gt_boxes = torch.tensor([[0.0, 0, 1, 1.7]])
+    labels = image = torch.zeros(1, dtype=torch.long)
+    soft_average_precision(boxes, scores, gt_boxes, labels, image).backward()
     right, wrong = scores.grad.flatten().tolist()
     assert right > 0 > wrong
     assert boxes.grad[0, 0, 3] > 0  # the box grows towards the object
@@ -79,10 +78,10 @@ def test_gradient_raises_a_correct_detection_and_lowers_a_wrong_one_before_it():
 
 
 def test_without_objects_or_overlap_it_is_0_and_finite():
-    boxes, scores, gt_boxes, gt_labels, gt_valid = random_problem()
+    boxes, scores, *objects = random_problem()
     boxes.requires_grad_()
-    for valid, offset in ((torch.zeros_like(gt_valid), 0.0), (gt_valid, 9.0)):
-        value = soft_average_precision(boxes, scores, gt_boxes + offset, gt_labels, valid)
+    for gt_boxes, gt_labels, gt_image in ([some[:0] for some in objects], [objects[0] + 9, *objects[1:]]):
+        value = soft_average_precision(boxes, scores, gt_boxes, gt_labels, gt_image)
         value.backward()
         assert value.item() == 0 and boxes.grad.isfinite().all()
 

@@ -125,18 +125,22 @@ def test_a_target_of_size_zero_has_a_finite_gradient():
 )
 def test_cell_of_a_centre(x, y, row, column, offset):
     targets = make_targets([[(x, y, 0.1, 0.1, 2)]])
-    assert targets.has_object.nonzero().tolist() == [[0, row, column]]
-    assert targets.boxes[0, row, column, :2].tolist() == pytest.approx(offset)
-    assert targets.labels[0, row, column] == 2
+    assert (targets.row.item(), targets.column.item()) == (row, column)
+    assert targets.boxes[0, :2].tolist() == pytest.approx(offset)
+    assert targets.kept.item() and targets.labels.item() == 2
 
 
 def test_the_first_of_two_objects_in_a_cell_keeps_it():
     first, second = (0.5, 0.5, 0.2, 0.2, 1), (0.51, 0.51, 0.6, 0.6, 2)
     for objects in ([first, second], [second, first]):
         targets = make_targets([[], objects, objects])
-        assert targets.has_object.sum() == 2
-        assert targets.labels[1, 3, 3] == objects[0][4]
-        assert targets.boxes[2, 3, 3, 2] == objects[0][2]
+        assert targets.image.tolist() == [1, 1, 2, 2]
+        assert targets.kept.tolist() == [True, False, True, False]
+        parts = parts_of(blank(3), [[], objects, objects])
+        # Of predictions of 0, coord is x^2 + y^2 + w + h
+        x, y, w, h, _ = objects[0]
+        expected = (x * S % 1) ** 2 + (y * S % 1) ** 2 + w + h
+        assert parts['coord'].tolist() == pytest.approx([0, expected, expected])
 
 
 def test_images_without_objects():

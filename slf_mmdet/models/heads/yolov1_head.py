@@ -20,7 +20,9 @@ from ...losses.yolov1 import (
     BASE_WEIGHTS,
     PARTS,
     YOLOV1Targets,
+    cell_outputs,
     split_output,
+    sum_by_image,
     to_image_boxes,
     yolov1_parts,
     yolov1_targets,
@@ -178,11 +180,10 @@ class YOLOV1Head(BaseDenseHead):
         sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
         image = torch.arange(len(counts)).repeat_interleave(counts)
         scale = sizes[image].to(output.device, non_blocking=True)
-        boxes = torch.cat([get_box_tensor(instances.bboxes) for instances in batch_gt_instances]) / scale
+        corners = torch.cat([get_box_tensor(instances.bboxes) for instances in batch_gt_instances]) / scale
         labels = torch.cat([instances.labels for instances in batch_gt_instances])
-        targets = yolov1_targets(
-            bbox_xyxy_to_cxcywh(boxes), labels, image.to(output.device, non_blocking=True), len(counts), self.grid_size
-        )
+        boxes, image = bbox_xyxy_to_cxcywh(corners), image.to(output.device, non_blocking=True)
+        targets = yolov1_targets(boxes, labels, image, len(counts), self.grid_size)
         parts = dict(yolov1_parts(output, targets, self.boxes_per_cell, self.rescore))
         if self.loss_cls is not None:
             parts['cls'] = self._class_part(output, targets)
@@ -190,25 +191,17 @@ class YOLOV1Head(BaseDenseHead):
             parts,
             context=output.flatten(1),
             shared=self.layers[-1].weight,
-            criterion=lambda: self._missed_precision(output, targets),
-        )
-
-    def _missed_precision(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
-        """How far the ranking of a batch's detections is from the ideal one, a scalar; see ``criterion``."""
-        gt_boxes = to_image_boxes(targets.boxes).flatten(1, 2)
-        return 1 - soft_average_precision(
-            *self.decode(output), gt_boxes, targets.labels.flatten(1), targets.has_object.flatten(1)
+            # how far the ranking of the batch's detections is from the ideal one
+            criterion=lambda: 1 - soft_average_precision(*self.decode(output), corners, labels, image),
         )
 
     def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
-        """Sum of ``loss_cls`` over the cells with an object, ``(N,)``; all cells are computed, to keep shapes fixed."""
+        """Sum of ``loss_cls`` over the cells with an object, ``(N,)``."""
         assert self.loss_cls is not None
-        _, _, logits = split_output(output, self.boxes_per_cell)
-        has_object = targets.has_object.flatten().to(logits.dtype)
-        errors = self.loss_cls(
-            logits.flatten(0, 2), targets.labels.flatten(), weight=has_object, reduction_override='none'
-        )
-        return errors.view(len(output), -1).sum(1)
+        _, _, logits = cell_outputs(output, targets, self.boxes_per_cell)
+        kept = targets.kept.to(logits.dtype)
+        errors = self.loss_cls(logits, targets.labels, weight=kept, reduction_override='none')
+        return sum_by_image(errors, targets, len(output)).view(len(output), -1).sum(1)
 
     def _class_scores(self, raw: Tensor) -> Tensor:
         """Class scores in [0, 1], or >= 0 where they are linear, of a cell's raw outputs ``(..., C)``."""
