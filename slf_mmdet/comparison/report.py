@@ -4,6 +4,7 @@ import csv
 import math
 import re
 import statistics
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
@@ -230,11 +231,9 @@ class Report:
                 writer.writerow([cell.column.label, cell.seed, *metrics, *run])
 
     def _save_plot(self, path: Path) -> None:
-        figure, axes = plt.subplots(
-            figsize=(7, 1.2 + 0.45 * len(self.rows)),
-            layout='constrained',
-        )
-        names = [row.label for row in self.rows]
+        names = [textwrap.fill(row.label, 30) for row in self.rows]
+        lines = sum(max(2, 1 + name.count('\n')) for name in names)
+        figure, axes = plt.subplots(figsize=(7, 1.2 + 0.225 * lines), layout='constrained')
         for seed in self.plan.seeds:
             points = [(row.values[seed], i) for i, row in enumerate(self.rows) if seed in row.values]
             axes.plot(*zip(*points), '-', color='0.85', zorder=1)
@@ -244,7 +243,7 @@ class Report:
         axes.axvline(self.rows[0].mean, color='0.5', linestyle='--', linewidth=1, zorder=0)
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set_xlabel(f'{self.metric}{self.unit}: runs, joined by seed, and their mean')
+        figure.supxlabel(f'{self.metric}{self.unit}: runs, joined by seed, and their mean', fontsize='medium')
         axes.grid(axis='x', alpha=0.3)
         figure.savefig(path, dpi=120)
         plt.close(figure)
