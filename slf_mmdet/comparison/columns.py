@@ -103,7 +103,8 @@ def parse_options(text: str) -> OptionsColumn:
 
 
 def parse_configs(texts: Sequence[str], options: Optional[dict] = None) -> List[ConfigColumn]:
-    """Reads paths of configs, or ``label=path``. Without a label a config is named by what the others' names lack.
+    """Reads paths of configs, or ``label=path``. Without a label a config is named by the words of
+    its file name that not all of them share.
 
     Args:
         texts: the first one is the config of the comparison: where the others name it again, without a label, they
