@@ -1,7 +1,7 @@
 """A data set made imbalanced, as in Xie, Girshick and Farhadi (ICML 2016), whom Liu and Lai (AAAI 2020) follow."""
 
 import copy
-from typing import List, Union
+from typing import Any, List, Union
 
 import numpy as np
 from mmdet.registry import DATASETS
@@ -43,6 +43,9 @@ class ClassImbalancedDataset(Subset):
             be wrapped one by one.
         ValueError: a setting is out of its range, the data set names fewer than two classes, or no image is kept.
     """
+
+    dataset: Any
+    indices: List[int]
 
     def __init__(self, dataset: Union[BaseDataset, dict], min_retention: float, seed: int = 0) -> None:
         owner = type(self).__name__
