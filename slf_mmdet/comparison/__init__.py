@@ -1,7 +1,20 @@
-"""Compares balancers on one config: columns x seeds of ordinary runs, paired, in one table."""
+"""Compares what a config can be changed in: columns x seeds of ordinary runs, paired, in one table."""
 
-from .columns import Column, find_columns, parse_column, set_balancer
+from .balancer_columns import BalancerColumn, find_columns, parse_column
+from .columns import Column, ConfigColumn, OptionsColumn, parse_configs, parse_options
 from .plan import Cell, Plan
 from .report import Report
 
-__all__ = ['Cell', 'Column', 'Plan', 'Report', 'find_columns', 'parse_column', 'set_balancer']
+__all__ = [
+    'BalancerColumn',
+    'Cell',
+    'Column',
+    'ConfigColumn',
+    'OptionsColumn',
+    'Plan',
+    'Report',
+    'find_columns',
+    'parse_column',
+    'parse_configs',
+    'parse_options',
+]

@@ -5,7 +5,6 @@ and leaves ``FOLDER/result.json``.
 """
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -16,14 +15,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import slf_mmdet
-from slf_mmdet.comparison.record import RESULT, CellRecordHook
-
-
-def write_json(path: Path, content: Any) -> None:
-    """All of it or nothing: a file that is there is complete."""
-    partial = path.with_name(f'{path.name}.{os.getpid()}')
-    partial.write_text(json.dumps(content, indent=2), encoding='utf-8')
-    partial.replace(path)
+from slf_mmdet.comparison.record import RESULT, CellRecordHook, write_json
 
 
 def run_cell(folder: Path) -> dict:

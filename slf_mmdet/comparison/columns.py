@@ -1,165 +1,145 @@
-"""The columns of a comparison: what a name like ``slf(num_samples=3)`` does to a config."""
+"""The columns of a comparison: what each does to the config. Balancers have a file of their own."""
 
-import ast
+import argparse
 import copy
+import difflib
 import inspect
-import itertools
+import re
+import shlex
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import numpy as np
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import DefaultScope
-
-from ..balancers import LossBalancer
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
 
 AS_IT_IS = 'config'
-# What the config says about the loss itself stays, whoever balances it.
-_KEPT = ('parts', 'base_weights', 'context_dim')
 
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One balancer of the comparison.
+    """One column: the config as it is, unless a subclass changes it.
 
     Args:
         label: its name in the table and, as far as a file name may hold it, of its folder.
-        balancer: its config; ``None`` leaves the config's own balancer alone.
     """
 
     label: str
-    balancer: Optional[Dict[str, Any]]
 
     @property
     def folder(self) -> str:
         return ''.join(c if c.isalnum() or c in '-_.=,' else '_' for c in self.label.replace(' ', ''))
 
-
-def balancer_types() -> Dict[str, str]:
-    """Short name -> registered type: ``slf`` -> ``SLFBalancer``."""
-    return {
-        name[: -len('Balancer')].lower() if name.endswith('Balancer') else name.lower(): name
-        for name, cls in MODELS.module_dict.items()
-        if inspect.isclass(cls) and issubclass(cls, LossBalancer)
-    }
+    def apply(self, cfg: Config) -> Config:
+        """The column's config: a changed copy of that of the comparison."""
+        return copy.deepcopy(cfg)
 
 
-def parse_column(text: str) -> Column:
-    """Reads ``slf``, ``slf(num_samples=3)`` or ``label=slf(num_samples=3)``; ``config`` is the config as it is.
-
-    Raises:
-        ValueError: there is no such balancer, or the arguments are not plain Python values.
-    """
-    try:
-        statement = ast.parse(text.strip()).body
-        if len(statement) != 1:
-            raise SyntaxError
-        label = text.strip()
-        if isinstance(statement[0], ast.Assign):
-            label = ast.unparse(statement[0].targets[0])
-        call = statement[0].value  # type: ignore[attr-defined]
-        keywords = call.keywords if isinstance(call, ast.Call) else []
-        if isinstance(call, ast.Call) and call.args:
-            raise SyntaxError
-        name = ast.unparse(call.func if isinstance(call, ast.Call) else call)
-        settings = {str(keyword.arg): _literal(keyword.value) for keyword in keywords}
-    except (SyntaxError, ValueError, AttributeError):
-        raise ValueError(
-            f'{text!r} is no column: write a name, as in slf, or a name with settings, as in '
-            "'slf(num_samples=3)' or 'k3=slf(num_samples=3)'."
-        ) from None
-    if name == AS_IT_IS and not settings:
-        return Column(label, None)
-    known = balancer_types()
-    if name.lower() not in known and name not in known.values():
-        raise ValueError(f'{text!r}: there is no balancer {name!r}; there are {sorted([AS_IT_IS, *known])}.')
-    return Column(label, dict(type=known.get(name.lower(), name), **settings))
-
-
-def _literal(node: ast.expr) -> Any:
-    """A plain Python value, ``dict(a=1)`` included, which is how configs write it."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-        return {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_literal(element) for element in node.elts]
-    return ast.literal_eval(node)
-
-
-def set_balancer(cfg: Config, column: Column) -> Config:
-    """A copy of the config with the column's balancer wherever its model takes one.
-
-    A detector that takes none, of mmdet for instance, is wrapped in a ``BalancedDetector``.
-    """
-    cfg = copy.deepcopy(cfg)
-    if column.balancer is None:
-        return cfg
-    owners = list(_balanced_modules(cfg.model))
-    if not owners:
-        wrapped = dict(type='BalancedDetector', detector=cfg.model.to_dict())
-        cfg.model = wrapped
-        owners = [cfg.model]
-    for owner in owners:
-        kept = {key: value for key, value in (owner.get('loss_balancer') or {}).items() if key in _KEPT}
-        owner['loss_balancer'] = dict(_delete_=True, **{**kept, **column.balancer})
-        owner['loss_balancer'].pop('_delete_', None)
-    return cfg
-
-
-def _balanced_modules(node: Any) -> Iterator[dict]:
-    """Configs of the modules whose class has an argument ``loss_balancer``."""
-    if isinstance(node, dict):
-        cls = MODELS.get(node['type']) if isinstance(node.get('type'), str) else node.get('type')
-        if inspect.isclass(cls) and 'loss_balancer' in inspect.signature(cls.__init__).parameters:
-            yield node
-        for value in node.values():
-            yield from _balanced_modules(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _balanced_modules(value)
-
-
-def base_weights(cfg: Config) -> Dict[str, float]:
-    """The hand-set weights of a config's parts, as its model fills them in."""
-    cfg = set_balancer(cfg, Column('static', dict(type='StaticBalancer')))
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        model = MODELS.build(copy.deepcopy(cfg.model))
-    balancers = [module for module in model.modules() if isinstance(module, LossBalancer)]
-    if len(balancers) != 1:
-        raise ValueError(f'{cfg.filename}: --weights needs a model with one balancer, found {len(balancers)}.')
-    return dict(zip(balancers[0].parts, balancers[0].base_weights.tolist()))
-
-
-def find_columns(weights: Dict[str, float], search: str, trials: int = 8, seed: int = 0) -> List[Column]:
-    """Static candidates around the base weights, to tune a static column fairly.
+@dataclass(frozen=True, eq=False)
+class ConfigColumn(Column):
+    """Another config in place of that of the comparison.
 
     Args:
-        weights: part -> base weight.
-        search: ``'grid'``: each weight halved and doubled, the others kept. ``'random'``: ``trials`` points, each
-            weight times a factor log-uniform in [1/4, 4].
-        trials: number of random points.
-        seed: of the random points.
+        label: see :class:`Column`.
+        cfg: the config, with all options merged.
     """
 
-    def column(label: str, changed: Dict[str, float]) -> Column:
-        return Column(label, dict(type='StaticBalancer', base_weights={**weights, **changed}))
+    cfg: Config
 
-    if search == 'grid':
-        return [
-            column(f'static {name} x{factor:g}', {name: weights[name] * factor})
-            for name, factor in itertools.product(weights, (0.5, 2.0))
-        ]
-    rng = np.random.default_rng(seed)
-    points = 4 ** rng.uniform(-1, 1, (trials, len(weights)))
-    return [
-        column(
-            f'static random {i}', {name: round(weights[name] * float(factor), 4) for name, factor in zip(weights, row)}
-        )
-        for i, row in enumerate(points)
-    ]
+    def apply(self, cfg: Config) -> Config:
+        return copy.deepcopy(self.cfg)
 
 
-def check_distinct(columns: List[Column]) -> None:
+@dataclass(frozen=True, eq=False)
+class OptionsColumn(Column):
+    """The config with some options of its own.
+
+    Args:
+        label: see :class:`Column`.
+        options: dotted key -> value, as of ``--cfg-options``.
+    """
+
+    options: Dict[str, Any]
+
+    def apply(self, cfg: Config) -> Config:
+        """The config with the options.
+
+        Raises:
+            ValueError: what an option is to change is not in the config, where mmengine would add it unread.
+        """
+        known = [*_containers(cfg), *cfg.keys(), *inspect.signature(Runner).parameters]
+        for key in self.options:
+            changed = key.rpartition('.')[0] or key
+            if changed not in known:
+                raise ValueError(
+                    f'column {self.label!r}: the option {key!r} changes {changed!r}, which is not in the config. '
+                    f'Nearest in it: {_nearest(changed, known)}.'
+                )
+        cfg = copy.deepcopy(cfg)
+        cfg.merge_from_dict(self.options)
+        return cfg
+
+
+def parse_options(text: str) -> OptionsColumn:
+    """Reads ``label: key=value key=value``, or without a label, which is then made of the last parts of the keys.
+
+    Raises:
+        ValueError: the text is not of this form.
+    """
+    found = re.fullmatch(r'\s*(?:(?P<label>.+?):\s*)?(?P<options>[\w.-]+=.*)', text, re.DOTALL)
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument('--options', nargs='+', action=DictAction)
+    try:
+        words = shlex.split(found['options'] if found else '')
+        options = parser.parse_args(['--options', *words]).options
+    except (argparse.ArgumentError, ValueError):
+        raise ValueError(
+            f"{text!r} is no column: write options of the config, as in 'model.head.loss.num_samples=1', with or "
+            "without a name, as in 'k1: model.head.loss.num_samples=1'."
+        ) from None
+    short = ', '.join(word.partition('=')[0].rpartition('.')[2] + '=' + word.partition('=')[2] for word in words)
+    label = found['label'] if found else None
+    return OptionsColumn((label or short).strip(), options)
+
+
+def parse_configs(texts: Sequence[str], options: Optional[dict] = None) -> List[ConfigColumn]:
+    """Reads paths of configs, or ``label=path``. Without a label a config is named by the words of
+    its file name that not all of them share.
+
+    Args:
+        texts: the first one is the config of the comparison: where the others name it again, without a label, they
+            do not make another column of it.
+        options: merged into each of them.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+    """
+    split = [text.rpartition('=') for text in texts]
+    first = Path(split[0][2]).resolve()
+    split = split[:1] + [part for part in split[1:] if part[0] or Path(part[2]).resolve() != first]
+    short = short_names([Path(path).stem for _, _, path in split])
+    columns = []
+    for (label, _, path), name in zip(split, short):
+        cfg = Config.fromfile(path)
+        if options:
+            cfg.merge_from_dict(copy.deepcopy(options))
+        columns.append(ConfigColumn(label or name, cfg))
+    return columns
+
+
+def short_names(names: Sequence[str]) -> List[str]:
+    """Names without the words, between underscores, that all of them share; as they are where nothing would be left.
+
+    Examples:
+        >>> short_names(['mlp_ce_mnist', 'mlp_slf_mnist'])
+        ['ce', 'slf']
+    """
+    words = [name.split('_') for name in names]
+    shared = set(words[0]).intersection(*words[1:])
+    return ['_'.join(word for word in own if word not in shared) or name for own, name in zip(words, names)]
+
+
+def check_distinct(columns: Sequence[Column]) -> None:
     """Two columns must not share a folder.
 
     Raises:
@@ -170,4 +150,31 @@ def check_distinct(columns: List[Column]) -> None:
         folders[column.folder] = (*folders.get(column.folder, ()), column.label)
     clashes = [labels for labels in folders.values() if len(labels) > 1]
     if clashes:
-        raise ValueError(f'columns {clashes[0]} share a name; label them: a=slf(...) b=slf(...).')
+        raise ValueError(
+            f"columns {clashes[0]} share a name; label them: a=slf(...) or a=path/of/config.py, or 'a: key=value' "
+            'where options are varied.'
+        )
+
+
+def _children(node: Any) -> Dict[str, Any]:
+    if isinstance(node, (dict, Config)):
+        return {str(key): value for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return {str(index): value for index, value in enumerate(node)}
+    return {}
+
+
+def _containers(node: Any, prefix: str = '') -> Iterator[str]:
+    """Dotted keys of all dicts and lists in a config."""
+    for key, value in _children(node).items():
+        if isinstance(value, (dict, list, tuple)):
+            yield prefix + key
+            yield from _containers(value, f'{prefix}{key}.')
+
+
+def _nearest(key: str, known: Sequence[str]) -> List[str]:
+    close = difflib.get_close_matches(key, sorted(set(known)), n=3)
+    while not close and key:  # a deep key may be far from all: show what is beside it
+        key = key.rpartition('.')[0]
+        close = sorted({name for name in known if name.rpartition('.')[0] == key})
+    return close

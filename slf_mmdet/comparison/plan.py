@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from .columns import Column, check_distinct, set_balancer
-from .record import PROGRESS, RESULT
+from .columns import Column, check_distinct
+from .record import PROGRESS, RESULT, START
 
 LOG = 'log.txt'
 
@@ -27,7 +27,7 @@ class Cell:
     """One column with one seed.
 
     Args:
-        column: its balancer.
+        column: what it does to the config.
         seed: of the run.
         folder: its work dir.
     """
@@ -44,6 +44,11 @@ class Cell:
         """What the run left, or ``None`` while it is not finished."""
         path = self.folder / RESULT
         return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+
+    def start(self) -> Dict[str, list]:
+        """The network that the run began with, see :func:`~.record.describe_network`; empty if it did not tell."""
+        path = self.folder / START
+        return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
 
     def progress(self) -> Tuple[int, int]:
         """Iterations done and in all, as far as the run has told."""
@@ -80,7 +85,7 @@ class Plan:
         self._configs = {cell: self._config(cell) for cell in self.cells}
 
     def _config(self, cell: Cell) -> str:
-        cfg = set_balancer(self.cfg, cell.column)
+        cfg = cell.column.apply(self.cfg)
         cfg.work_dir = str(cell.folder)
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=cell.seed)
         start = self.work_dir / f'start_seed_{cell.seed}.pth'

@@ -1,30 +1,36 @@
 """Hooks of a compared run: a common start, and a record of what was measured."""
 
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import torch
-from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS  # not mmdet's: found from the scope of any library
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
-from ..balancers import LossBalancer
+from ..balancers import LossBalancer, SampledWeights
+from ..balancers.state import StepCounter, StepGenerator
+from ..losses.base import ReducedLoss
 from ..models.detectors import BalancedDetector
 
 RESULT = 'result.json'
+START = 'start.json'
 PROGRESS = 'progress'
+IMAGE_NAMES = ('img_path', 'img_id', 'sample_idx')
 
 
 @HOOKS.register_module()
 class PairedStartHook(Hook):
-    """Starts the runs of one seed from the same network and the same random state, whatever balances their loss.
+    """Starts the runs of one seed from the same network and the same random state, whatever their loss.
 
-    The first of them to start saves its initial network, the others load it; a balancer's own parameters are left out.
+    The first of them to start saves its initial network; the others load what they have of it, by name and shape. What
+    belongs to a loss is left out.
 
     Args:
         file: the initial network of this seed.
@@ -51,20 +57,16 @@ class PairedStartHook(Hook):
             finally:
                 partial.unlink()
         start = torch.load(self.file, map_location='cpu', weights_only=True)
-        if set(start) != set(ours):
-            raise ValueError(
-                f'{self.file} was written by another network: keys {sorted(set(start) ^ set(ours))[:5]} differ. '
-                'Compare columns of one config only, or use another --work-dir.'
-            )
         with torch.no_grad():
             for key, value in ours.items():
-                value.copy_(start[key])
+                if key in start and start[key].shape == value.shape:
+                    value.copy_(start[key])
         set_random_seed(self.seed)
 
 
 @HOOKS.register_module()
 class CellRecordHook(Hook):
-    """Keeps what a comparison needs to know of a run: metrics, time per iteration, what the run was fed.
+    """Keeps what a comparison needs to know of a run: metrics, the network it began with, the images it was fed.
 
     Args:
         folder: of the cell; ``progress`` in it says how far the run is.
@@ -81,12 +83,13 @@ class CellRecordHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.first = runner.iter
         if self.first == 0:
-            for key, value in sorted(network_state(runner.model).items()):
-                self.fingerprint.update(key.encode() + value.cpu().numpy().tobytes())
+            write_json(self.folder / START, describe_network(runner.model))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
-        for sample in (data_batch or {}).get('data_samples', []):
-            self.fingerprint.update(str(sample.metainfo.get('img_path', sample.metainfo.get('img_id'))).encode())
+        batch = data_batch or {}
+        for index, sample in enumerate(batch.get('data_samples', [])):
+            name = image_name(sample.metainfo)
+            self.fingerprint.update((_digest(batch['inputs'][index]) if name is None else name).encode())
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None, outputs: Optional[dict] = None
@@ -103,10 +106,42 @@ def unwrap(model: Any) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
+def image_name(metainfo: dict) -> Optional[str]:
+    """What tells an image from the others of its data set: one from memory has no path, only a number."""
+    return next((str(metainfo[key]) for key in IMAGE_NAMES if metainfo.get(key) is not None), None)
+
+
 def network_state(model: nn.Module) -> Dict[str, torch.Tensor]:
-    """Parameters and buffers of the model without those of its balancers, in the names of the plain detector."""
+    """Parameters and buffers of the model in the names of the plain detector, without what belongs to a loss.
+
+    That is what a loss or a balancer of this package holds, counters and seeds that go with it, and any module whose
+    name says so: ``loss_cls``, ``loss_module``, ``aux_loss``.
+    """
     model = unwrap(model)
     if isinstance(model, BalancedDetector):
         model = model.detector
-    balancers = [f'{name}.' for name, module in model.named_modules() if isinstance(module, LossBalancer)]
-    return {key: value for key, value in model.state_dict().items() if not key.startswith(tuple(balancers))}
+    losses = tuple(f'{name}.' for name, module in model.named_modules() if name and _belongs_to_loss(name, module))
+    return {key: value for key, value in model.state_dict().items() if not key.startswith(losses)}
+
+
+def describe_network(model: nn.Module) -> Dict[str, List[Any]]:
+    """Name -> (number of values, hash of them) of each parameter and buffer of :func:`network_state`."""
+    return {key: [value.numel(), _digest(value)] for key, value in network_state(model).items()}
+
+
+def _belongs_to_loss(name: str, module: nn.Module) -> bool:
+    own = name.rpartition('.')[2]
+    named = own == 'loss' or own.startswith('loss_') or own.endswith('_loss')
+    return named or isinstance(module, (LossBalancer, ReducedLoss, SampledWeights, StepCounter, StepGenerator))
+
+
+def _digest(value: torch.Tensor) -> str:
+    content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """All of it or nothing: a file that is there is complete."""
+    partial = path.with_name(f'{path.name}.{os.getpid()}')
+    partial.write_text(json.dumps(content, indent=2), encoding='utf-8')
+    partial.replace(path)

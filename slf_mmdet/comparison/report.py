@@ -2,10 +2,12 @@
 
 import csv
 import math
+import re
 import statistics
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import matplotlib
 
@@ -16,9 +18,14 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from .columns import Column
 from .plan import Cell, Plan
 
 CONFIDENCE = 0.95
+# Below this share of common weights two networks are not the same: a last layer with or without a bias is above it.
+SAME_NETWORK = 0.95
+# Scores of mmpretrain, which are in percent; those of mmdet are shares.
+_PERCENT = ('accuracy/', 'single-label/', 'multi-label/', 'retrieval/')
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,19 @@ def confidence_interval(differences: Sequence[float]) -> Optional[Tuple[float, f
     return mean - half, mean + half
 
 
+def shared_values(first: Dict[str, list], second: Dict[str, list]) -> float:
+    """Share of the larger of two networks that the other has too, by value; 1 where either is not known.
+
+    Args:
+        first: as :func:`~slf_mmdet.comparison.record.describe_network` gives it.
+        second: likewise.
+    """
+    if not first or not second:
+        return 1.0
+    same = sum(count for key, (count, digest) in first.items() if second.get(key) == [count, digest])
+    return same / max(sum(count for count, _ in network.values()) for network in (first, second))
+
+
 class Report:
     """Results of the finished cells of a plan.
 
@@ -89,8 +109,7 @@ class Report:
             raise ValueError(f'metric {metric!r} was not measured; there are {keys}.')
         self.metric = str(metric)
         self.results = {cell: result for cell, result in self.results.items() if metric in result[split]}
-        # Precision and recall are shares; people read them in percent.
-        self.factor = 100.0 if self.metric.rsplit('/', 1)[-1].startswith(('mAP', 'AP', 'AR', 'recall')) else 1.0
+        self.factor, self.unit = _scale(self.metric)
         self.rows = [self._row(column.label) for column in plan.columns]
         self.rows = [row for row in self.rows if row.values]
 
@@ -114,22 +133,45 @@ class Report:
         )
 
     def unpaired(self) -> List[str]:
-        """Cells that did not start from the same network or did not see the same data as the others of their seed."""
-        found = []
-        for seed in self.plan.seeds:
-            prints = {
-                cell.column.label: result['fingerprint']
-                for cell, result in self.results.items()
-                if cell.seed == seed and result['fingerprint']
-            }
-            if len(set(prints.values())) > 1:
-                found.append(f'seed {seed}: {", ".join(prints)} did not all train on the same data in the same order')
-        return found
+        """Columns that did not start from the same network, or did not see the same data, as the first one."""
+        first, *others = self.plan.columns
+        checks = (self._other_data, self._other_network)
+        return [text for column in others for check in checks for text in check(column, first)]
+
+    def _pairs(self, column: Column, first: Column) -> Iterator[Tuple[Cell, Cell]]:
+        """The finished cells of two columns, seed by seed."""
+        by_seed = {cell.seed: cell for cell in self.results if cell.column is first}
+        return ((cell, by_seed[cell.seed]) for cell in self.results if cell.column is column and cell.seed in by_seed)
+
+    def _other_data(self, column: Column, first: Column) -> Iterator[str]:
+        prints = {
+            cell.seed: {self.results[one]['fingerprint'] for one in (cell, other)}
+            for cell, other in self._pairs(column, first)
+        }
+        seeds = [seed for seed, found in prints.items() if len(found - {None}) == 2]
+        if seeds:
+            yield f'{column.label} did not see the same images in the same order as {first.label}: seeds {seeds}'
+
+    def _other_network(self, column: Column, first: Column) -> Iterator[str]:
+        shares = {cell.seed: shared_values(cell.start(), other.start()) for cell, other in self._pairs(column, first)}
+        shares = {seed: share for seed, share in shares.items() if share < SAME_NETWORK}
+        if shares:
+            yield (
+                f'{column.label} did not begin with the network of {first.label}, of which it had '
+                f'{max(shares.values()):.0%}: seeds {list(shares)}'
+            )
 
     def cells(self) -> List[List[str]]:
         """The table as text, with its header."""
-        title = f'{self.metric}{" [%]" if self.factor == 100 else ""}'
-        header = ['balancer', title, 'seeds', f'vs. {self.plan.columns[0].label}', '95 % interval', 's/iter', 'time']
+        header = [
+            'column',
+            f'{self.metric}{self.unit}',
+            'seeds',
+            f'vs. {self.plan.columns[0].label}',
+            '95 % interval',
+            's/iter',
+            'time',
+        ]
         lines = [header]
         for row in self.rows:
             spread = '' if row.spread is None else f' ± {row.spread:.2f}'
@@ -150,6 +192,7 @@ class Report:
         """Prints the table."""
         header, *lines = self.cells()
         table = Table(*header)
+        table.columns[0].overflow = 'fold'
         for column in table.columns[1:]:
             column.justify = 'right'
         for line in lines:
@@ -181,18 +224,16 @@ class Report:
         keys = sorted({key for result in self.results.values() for key in result[self.split]})
         with open(path, 'w', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
-            writer.writerow(['balancer', 'seed', *keys, 'seconds_per_iter', 'seconds', 'iters'])
+            writer.writerow(['column', 'seed', *keys, 'seconds_per_iter', 'seconds', 'iters'])
             for cell, result in self.results.items():
                 metrics = [result[self.split].get(key, '') for key in keys]
                 run = [result[key] for key in ('seconds_per_iter', 'seconds', 'iters')]
                 writer.writerow([cell.column.label, cell.seed, *metrics, *run])
 
     def _save_plot(self, path: Path) -> None:
-        figure, axes = plt.subplots(
-            figsize=(7, 1.2 + 0.45 * len(self.rows)),
-            layout='constrained',
-        )
-        names = [row.label for row in self.rows]
+        names = [textwrap.fill(row.label, 30) for row in self.rows]
+        lines = sum(max(2, 1 + name.count('\n')) for name in names)
+        figure, axes = plt.subplots(figsize=(7, 1.2 + 0.225 * lines), layout='constrained')
         for seed in self.plan.seeds:
             points = [(row.values[seed], i) for i, row in enumerate(self.rows) if seed in row.values]
             axes.plot(*zip(*points), '-', color='0.85', zorder=1)
@@ -202,7 +243,14 @@ class Report:
         axes.axvline(self.rows[0].mean, color='0.5', linestyle='--', linewidth=1, zorder=0)
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        axes.set_xlabel(f'{self.metric}{" [%]" if self.factor == 100 else ""}: runs, joined by seed, and their mean')
+        figure.supxlabel(f'{self.metric}{self.unit}: runs, joined by seed, and their mean', fontsize='medium')
         axes.grid(axis='x', alpha=0.3)
         figure.savefig(path, dpi=120)
         plt.close(figure)
+
+
+def _scale(metric: str) -> Tuple[float, str]:
+    """Factor and unit of a metric for people, who read precision and recall in percent."""
+    if metric.startswith(_PERCENT):
+        return 1.0, ' [%]'
+    return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall)[^/]*$', metric) else (1.0, '')

@@ -1,83 +1,105 @@
-"""What the name of a column does to a config."""
+"""Columns of other configs and of varied options."""
 
 import pytest
 from helpers import CONFIGS, DIGITS_SLF
 from mmengine.config import Config
 
-from slf_mmdet.comparison import find_columns, parse_column, set_balancer
-from slf_mmdet.comparison.columns import balancer_types, base_weights, check_distinct
+from slf_mmdet.comparison import Column, parse_configs, parse_options
+from slf_mmdet.comparison.columns import check_distinct, short_names
 
-BASE = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
+DIGITS = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
+
+
+@pytest.fixture
+def cfg():
+    candidates = [dict(type='ClassMSELoss'), dict(type='ClassMAELoss')]
+    loss = dict(type='StochasticLoss', candidates=candidates, num_samples=3)
+    return Config(dict(model=dict(head=dict(num_classes=10, loss=loss)), train_cfg=dict(max_epochs=20)))
 
 
 @pytest.mark.parametrize(
-    ('text', 'label', 'balancer'),
+    ('text', 'label', 'options'),
     [
-        ('static', 'static', dict(type='StaticBalancer')),
-        ('SLF', 'SLF', dict(type='SLFBalancer')),
-        ('SLFBalancer', 'SLFBalancer', dict(type='SLFBalancer')),
-        ('slf(num_samples=3)', 'slf(num_samples=3)', dict(type='SLFBalancer', num_samples=3)),
-        ('k3 = slf(num_samples=3, hard=False)', 'k3', dict(type='SLFBalancer', num_samples=3, hard=False)),
-        (
-            'static(base_weights=dict(cls=2.0, obj=-1))',
-            'static(base_weights=dict(cls=2.0, obj=-1))',
-            dict(type='StaticBalancer', base_weights=dict(cls=2.0, obj=-1)),
-        ),
-        ("slf(parts=['a', 'b'])", "slf(parts=['a', 'b'])", dict(type='SLFBalancer', parts=['a', 'b'])),
-        ('config', 'config', None),
+        ('k1: model.head.loss.num_samples=1', 'k1', {'model.head.loss.num_samples': 1}),
+        ('k1:model.head.loss.num_samples=1', 'k1', {'model.head.loss.num_samples': 1}),
+        ('model.head.loss.tau=0.5 train_cfg.max_epochs=2', 'tau=0.5, max_epochs=2', None),
+        ('K = 1: a.b=1 a.c=x', 'K = 1', {'a.b': 1, 'a.c': 'x'}),
+        ('load_from=http://a/b.pth?c=1', 'load_from=http://a/b.pth?c=1', {'load_from': 'http://a/b.pth?c=1'}),
+        ("name: a.b='quoted' a.c='[1, 2]' a.d=True", 'name', {'a.b': 'quoted', 'a.c': [1, 2], 'a.d': True}),
     ],
 )
-def test_parse(text, label, balancer):
-    column = parse_column(text)
-    assert (column.label, column.balancer) == (label, balancer)
+def test_parse_options(text, label, options):
+    column = parse_options(text)
+    assert column.label == label
+    assert column.options == (options or {'model.head.loss.tau': 0.5, 'train_cfg.max_epochs': 2})
 
 
-@pytest.mark.parametrize('text', ['slf(3)', 'slf(num_samples=f(3))', 'slf(', 'a; b', '', 'slf(seed=open("x"))'])
-def test_what_is_no_column(text):
-    with pytest.raises(ValueError, match='is no column: write a name'):
-        parse_column(text)
+@pytest.mark.parametrize('text', ['', 'slf', 'k1: ', 'k1: slf', 'a.b=1 c', 'a.b="1'])
+def test_what_are_no_options(text):
+    with pytest.raises(ValueError, match=r"is no column: write options .* 'k1: model.head.loss.num_samples=1'"):
+        parse_options(text)
 
 
-def test_unknown_balancer_lists_those_that_there_are():
-    with pytest.raises(ValueError, match=r"there is no balancer 'sfl'; there are \['config', .*'slf', .*'static'"):
-        parse_column('sfl')
+def test_options_change_a_copy(cfg):
+    before = cfg.to_dict()
+    changed = parse_options('model.head.loss.num_samples=1 model.head.loss.candidates.1.type=ClassMSELoss').apply(cfg)
+    assert cfg.to_dict() == before
+    before['model']['head']['loss'].update(num_samples=1, candidates=[dict(type='ClassMSELoss')] * 2)
+    assert changed.to_dict() == before
 
 
-def test_every_balancer_has_a_short_name():
-    assert {'slf', 'static', 'rlw'} <= set(balancer_types())
+def test_a_dict_can_be_replaced(cfg):
+    changed = parse_options('ce: model.head.loss._delete_=True model.head.loss.type=CrossEntropyLoss').apply(cfg)
+    assert changed.model.head.loss == dict(type='CrossEntropyLoss')
 
 
-def test_folder_names_are_safe_and_must_differ():
-    assert parse_column("slf(sampler='softmax', tau=1.0)").folder == 'slf_sampler=_softmax_,tau=1.0_'
-    with pytest.raises(ValueError, match=r"\('slf', 'slf'\) share a name"):
-        check_distinct([parse_column('slf'), parse_column('slf')])
+def test_settings_that_the_config_leaves_to_their_defaults_can_be_given(cfg):
+    changed = parse_options('model.head.loss.tau=0.5 load_from=a.pth').apply(cfg)
+    assert changed.model.head.loss.tau == 0.5 and changed.load_from == 'a.pth'
 
 
-def test_balancer_is_replaced_and_what_the_loss_is_stays():
-    cfg = Config.fromfile(DIGITS_SLF)
-    cfg.model.bbox_head.loss_balancer = dict(type='SLFBalancer', num_samples=3, base_weights=dict(coord=2.0))
-    changed = set_balancer(cfg, parse_column('rlw(seed=1)'))
-    assert changed.model.bbox_head.loss_balancer == dict(type='RLWBalancer', seed=1, base_weights=dict(coord=2.0))
-    assert cfg.model.bbox_head.loss_balancer.type == 'SLFBalancer'  # the config itself is not touched
-    assert set_balancer(cfg, parse_column('config')).model == cfg.model
+@pytest.mark.parametrize(
+    ('option', 'changes', 'nearest'),
+    [
+        ('model.head.los.tau=1', 'model.head.los', 'model.head.loss'),
+        ('modle.head.loss.tau=1', 'modle.head.loss', 'model.head.loss'),
+        ('model.head.num_classes.x=1', 'model.head.num_classes', 'model.head.loss'),
+        ('model.head.loss.candidates.2.type=X', 'model.head.loss.candidates.2', 'model.head.loss.candidates.1'),
+        ('max_epochs=3', 'max_epochs', 'train_cfg'),
+        ('model.zzzzzzzzzzzzzzzzzzzz.yyyyyyyyyyyyyyyy.x=1', 'model.zzzz', 'model.head'),
+    ],
+)
+def test_options_of_what_is_not_there_are_refused(cfg, option, changes, nearest):
+    message = rf"column 'typo': the option '.*' changes '{changes}.*Nearest in it: .*'{nearest}'"
+    with pytest.raises(ValueError, match=message):
+        parse_options(f'typo: {option}').apply(cfg)
 
 
-def test_base_weights_are_those_of_the_built_model():
-    cfg = Config.fromfile(CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py')
-    assert base_weights(cfg) == BASE
-    cfg.model.bbox_head.loss_balancer = dict(type='StaticBalancer', base_weights=dict(cls=3))
-    assert base_weights(cfg) == {**BASE, 'cls': 3.0}
+def test_short_names():
+    assert short_names(['mlp_ce_1xb_mnist', 'mlp_slf-softmax_1xb_mnist']) == ['ce', 'slf-softmax']
+    assert short_names(['yolo_nano', 'slf_yolo_nano']) == ['yolo_nano', 'slf']
+    assert short_names(['alone']) == ['alone']
 
 
-def test_grid_halves_and_doubles_each_weight():
-    columns = {column.label: column.balancer['base_weights'] for column in find_columns(BASE, 'grid')}
-    assert len(columns) == 8
-    assert columns['static cls x2'] == {**BASE, 'cls': 2.0}
-    assert columns['static coord x0.5'] == {**BASE, 'coord': 2.5}
+def test_configs_are_named_by_what_differs():
+    columns = parse_configs([str(DIGITS), str(DIGITS), f'mine={DIGITS_SLF}'], dict(train_cfg=dict(max_epochs=1)))
+    assert [column.label for column in columns] == [DIGITS.stem, 'mine']
+    for column, path in zip(columns, (DIGITS, DIGITS_SLF)):
+        applied = column.apply(Config())
+        assert applied.model == Config.fromfile(path).model and applied.train_cfg.max_epochs == 1
 
 
-def test_random_points_are_within_a_factor_of_four_and_reproducible():
-    points = [column.balancer['base_weights'] for column in find_columns(BASE, 'random', trials=50, seed=3)]
-    assert points == [column.balancer['base_weights'] for column in find_columns(BASE, 'random', trials=50, seed=3)]
-    factors = [point[name] / BASE[name] for point in points for name in BASE]
-    assert 0.25 <= min(factors) < 0.3 and 3.3 < max(factors) <= 4
+def test_a_labelled_config_may_be_repeated():
+    again = parse_configs([str(DIGITS), f'again={DIGITS}'])
+    assert [column.label for column in again] == [DIGITS.stem, 'again']
+    assert again[0].cfg.to_dict() == again[1].cfg.to_dict()
+
+
+def test_missing_config():
+    with pytest.raises(FileNotFoundError, match=r'nothing\.py'):
+        parse_configs([str(DIGITS), 'nothing.py'])
+
+
+def test_two_columns_of_one_name_are_refused():
+    with pytest.raises(ValueError, match=r"\('a b', 'ab'\) share a name; label them"):
+        check_distinct([Column('a b'), Column('ab'), Column('c')])

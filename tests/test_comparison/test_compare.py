@@ -10,8 +10,7 @@ import sys
 import time
 
 import pytest
-import torch
-from helpers import CONFIGS, IN_PROCESS, ROOT, run_python
+from helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 from mmengine.config import Config
 
 from slf_mmdet.comparison import Plan, parse_column
@@ -26,7 +25,7 @@ def command(work_dir, *args):
 
 def read(work_dir):
     with open(work_dir / 'comparison.csv') as file:
-        return {(line['balancer'], int(line['seed'])): line for line in csv.DictReader(file)}
+        return {(line['column'], int(line['seed'])): line for line in csv.DictReader(file)}
 
 
 @pytest.fixture(scope='module')
@@ -128,16 +127,6 @@ def test_tuned_column_is_the_best_point_of_the_search(digits, tmp_path):
     assert set(read(tmp_path)) == {('static', 0), (f'tuned ({best})', 0)}
 
 
-def test_starting_point_of_another_network_is_refused(tmp_path):
-    from slf_mmdet.comparison.record import PairedStartHook
-
-    torch.save(dict(weight=torch.zeros(2)), tmp_path / 'start.pth')
-    hook = PairedStartHook(str(tmp_path / 'start.pth'), seed=0)
-    runner = type('Runner', (), dict(iter=0, model=torch.nn.Conv2d(1, 1, 1)))
-    with pytest.raises(ValueError, match=r"written by another network: keys \['bias'\] differ"):
-        hook.before_train(runner)
-
-
 def test_first_config_decides_nothing_but_its_balancer(tmp_path):
     plan = Plan(Config.fromfile(CONFIG), [parse_column('static'), parse_column('slf')], [7], tmp_path)
     plan.prepare()
@@ -146,3 +135,47 @@ def test_first_config_decides_nothing_but_its_balancer(tmp_path):
     assert first.custom_hooks[0] == second.custom_hooks[0]
     first.model.bbox_head.loss_balancer = second.model.bbox_head.loss_balancer
     assert first.model == second.model
+
+
+@pytest.fixture
+def prepared(call, monkeypatch, tmp_path):
+    """What the tool would run: column -> config of its first cell."""
+    monkeypatch.setattr(Plan, 'run', lambda plan, *args: plan.prepare())
+
+    def prepared(*args):
+        with pytest.raises(ValueError, match='no run is finished yet'):
+            call(tmp_path, *args, '--seeds', '0')
+        return {path.parent.parent.name: Config.fromfile(path) for path in tmp_path.glob('*/seed_0/config.py')}
+
+    return prepared
+
+
+def test_other_configs_are_columns_and_get_the_options(prepared):
+    other = CONFIGS / 'yolov1' / 'yolov1_squeezenet_1xb16-60e_bccd-320px.py'
+    configs = prepared('--configs', CONFIG, other, f'slf={DIGITS_SLF}')
+    assert set(configs) == {'nano_1xb16-12e_digits-112px', 'squeezenet_1xb16-60e_bccd-320px', 'slf'}
+    assert [cfg.train_cfg.max_epochs for cfg in configs.values()] == [1, 1, 1]
+    assert configs['slf'].model.bbox_head.loss_balancer.type == 'SLFBalancer'
+
+
+def test_varied_options_are_columns(prepared):
+    configs = prepared(
+        '--vary', 'model.bbox_head.dropout=0.5', 'fast: optim_wrapper.optimizer.lr=0.5 train_cfg.max_epochs=2'
+    )
+    assert set(configs) == {'config', 'dropout=0.5', 'fast'}
+    as_it_is = Config.fromfile(CONFIG)
+    assert configs['config'].model == as_it_is.model == configs['fast'].model
+    assert configs['dropout=0.5'].model == {**as_it_is.model, 'bbox_head': {**as_it_is.model.bbox_head, 'dropout': 0.5}}
+    assert configs['fast'].optim_wrapper.optimizer.lr == 0.5
+    assert [configs[name].train_cfg.max_epochs for name in ('config', 'dropout=0.5', 'fast')] == [1, 1, 2]
+
+
+def test_all_kinds_of_columns_combine(prepared):
+    configs = prepared(
+        '--balancers', 'slf', 'static', '--configs', f'other={DIGITS_SLF}', '--vary', 'long: train_cfg.max_epochs=2'
+    )
+    assert set(configs) == {'slf', 'static', 'other', 'long'}
+
+
+def test_without_columns_two_balancers_are_compared(prepared):
+    assert set(prepared()) == {'slf', 'static'}

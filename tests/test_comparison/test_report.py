@@ -9,7 +9,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from slf_mmdet.comparison import Plan, Report, parse_column
-from slf_mmdet.comparison.report import confidence_interval
+from slf_mmdet.comparison.report import confidence_interval, shared_values
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_files(plan):
     assert '| slf | 72.00 ± 2.65 | 3 | +2.00 | -0.48 to +4.48 | 0.1100 | x1.10 |' in text
     lines = list(csv.DictReader(table.open()))
     assert len(lines) == 6
-    assert lines[0]['balancer'] == 'static' and float(lines[0]['pascal_voc/mAP']) == 0.7
+    assert lines[0]['column'] == 'static' and float(lines[0]['pascal_voc/mAP']) == 0.7
     assert picture.stat().st_size > 5000
 
 
@@ -74,10 +74,52 @@ def test_runs_that_were_fed_otherwise_are_named(plan):
     finish(plan, 'slf', 1, 0.7, fingerprint='other')
     finish(plan, 'slf', 2, 0.7, fingerprint=None)  # resumed: nothing is known
     (warning,) = Report(plan).unpaired()
-    assert warning.startswith('seed 1: static, slf did not all train on the same data')
+    assert warning == 'slf did not see the same images in the same order as static: seeds [1]'
     console = Console(record=True, width=200)
     Report(plan).show(console)
-    assert 'not paired: seed 1' in console.export_text()
+    assert 'not paired: slf did not see' in console.export_text()
+
+
+def test_runs_that_began_with_another_network_are_named(plan):
+    finish_all(plan)
+    network = dict(weight=[990, 'a'], bias=[10, 'b'])
+    others = [dict(weight=[990, 'a']), dict(weight=[990, 'c'], bias=[10, 'b']), dict(kernel=[990, 'a'])]
+    for seed, other in enumerate(others):
+        for label, start in (('static', network), ('slf', other)):
+            (plan.work_dir / label / f'seed_{seed}' / 'start.json').write_text(json.dumps(start))
+    # seed 0 lacks a bias only: 990 of 1000 values in common; seed 1 has 10 of 1000, seed 2 none
+    assert Report(plan).unpaired() == ['slf did not begin with the network of static, of which it had 1%: seeds [1, 2]']
+
+
+def test_a_smaller_network_is_another_one():
+    small, large = dict(a=[10, 'x']), dict(a=[10, 'x'], b=[90, 'y'])
+    assert shared_values(small, large) == shared_values(large, small) == pytest.approx(0.1)
+    assert shared_values(small, {}) == 1  # nothing is known
+
+
+@pytest.mark.parametrize(
+    ('metric', 'value', 'shown', 'title'),
+    [
+        ('accuracy/top1', 98.519, '98.52', 'accuracy/top1 [%]'),  # mmpretrain's are in percent
+        ('multi-label/mAP', 61.5, '61.50', 'multi-label/mAP [%]'),
+        ('coco/bbox_mAP_50', 0.617, '61.70', 'coco/bbox_mAP_50 [%]'),
+        ('pascal_voc/AP50', 0.617, '61.70', 'pascal_voc/AP50 [%]'),
+        ('mapped', 0.617, '0.62', 'mapped'),
+    ],
+)
+def test_metrics_are_shown_in_percent(plan, metric, value, shown, title):
+    finish(plan, 'static', 0, 0.5, **{metric: value})
+    header, line = Report(plan, metric=metric).cells()
+    assert (header[1], line[1]) == (title, shown)
+
+
+def test_default_metric_of_a_classification(plan):
+    finish(plan, 'static', 0, 0.5)
+    path = plan.cells[0].folder / 'result.json'
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), 'test': {'accuracy/top1': 98.5, 'accuracy/top5': 99.9}})
+    )
+    assert Report(plan).metric == 'accuracy/top1'
 
 
 def test_other_metric_and_split(plan):

@@ -1,0 +1,158 @@
+"""Columns that differ in the balancer: what a name like ``slf(num_samples=3)`` does to a config."""
+
+import ast
+import copy
+import inspect
+import itertools
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List
+
+import numpy as np
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from ..balancers import LossBalancer
+from .columns import AS_IT_IS, Column
+
+# What the config says about the loss itself stays, whoever balances it.
+_KEPT = ('parts', 'base_weights', 'context_dim')
+
+
+@dataclass(frozen=True, eq=False)
+class BalancerColumn(Column):
+    """The config with another balancer, wherever its model takes one.
+
+    A detector that takes none, of mmdet for instance, is wrapped in a ``BalancedDetector``.
+
+    Args:
+        label: see :class:`Column`.
+        balancer: its config.
+    """
+
+    balancer: Dict[str, Any]
+
+    def apply(self, cfg: Config) -> Config:
+        """The config with the balancer; ``parts`` and what else the config says about the loss stay.
+
+        Raises:
+            ValueError: the model takes no balancer and is no detector.
+        """
+        cfg = copy.deepcopy(cfg)
+        owners = list(_balanced_modules(cfg.model))
+        if not owners:
+            scope = cfg.get('default_scope', 'mmdet')
+            if scope != 'mmdet':
+                raise ValueError(
+                    f'column {self.label!r}: {cfg.model.type} of default_scope {scope!r} takes no loss_balancer. '
+                    'Compare other configs (--configs) or options of this one (--vary).'
+                )
+            cfg.model = dict(type='BalancedDetector', detector=cfg.model.to_dict())
+            owners = [cfg.model]
+        for owner in owners:
+            kept = {key: value for key, value in (owner.get('loss_balancer') or {}).items() if key in _KEPT}
+            owner['loss_balancer'] = {**kept, **self.balancer}
+        return cfg
+
+
+def balancer_types() -> Dict[str, str]:
+    """Short name -> registered type: ``slf`` -> ``SLFBalancer``."""
+    return {
+        name[: -len('Balancer')].lower() if name.endswith('Balancer') else name.lower(): name
+        for name, cls in MODELS.module_dict.items()
+        if inspect.isclass(cls) and issubclass(cls, LossBalancer)
+    }
+
+
+def parse_column(text: str) -> Column:
+    """Reads ``slf``, ``slf(num_samples=3)`` or ``label=slf(num_samples=3)``; ``config`` is the config as it is.
+
+    Raises:
+        ValueError: there is no such balancer, or the arguments are not plain Python values.
+    """
+    try:
+        statement = ast.parse(text.strip()).body
+        if len(statement) != 1:
+            raise SyntaxError
+        label = text.strip()
+        if isinstance(statement[0], ast.Assign):
+            label = ast.unparse(statement[0].targets[0])
+        call = statement[0].value  # type: ignore[attr-defined]
+        keywords = call.keywords if isinstance(call, ast.Call) else []
+        if isinstance(call, ast.Call) and call.args:
+            raise SyntaxError
+        name = ast.unparse(call.func if isinstance(call, ast.Call) else call)
+        settings = {str(keyword.arg): _literal(keyword.value) for keyword in keywords}
+    except (SyntaxError, ValueError, AttributeError):
+        raise ValueError(
+            f'{text!r} is no column: write a name, as in slf, or a name with settings, as in '
+            "'slf(num_samples=3)' or 'k3=slf(num_samples=3)'."
+        ) from None
+    if name == AS_IT_IS and not settings:
+        return Column(label)
+    known = balancer_types()
+    if name.lower() not in known and name not in known.values():
+        raise ValueError(f'{text!r}: there is no balancer {name!r}; there are {sorted([AS_IT_IS, *known])}.')
+    return BalancerColumn(label, dict(type=known.get(name.lower(), name), **settings))
+
+
+def _literal(node: ast.expr) -> Any:
+    """A plain Python value, ``dict(a=1)`` included, which is how configs write it."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        return {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_literal(element) for element in node.elts]
+    return ast.literal_eval(node)
+
+
+def _balanced_modules(node: Any) -> Iterator[dict]:
+    """Configs of the modules whose class has an argument ``loss_balancer``."""
+    if isinstance(node, dict):
+        cls = MODELS.get(node['type']) if isinstance(node.get('type'), str) else node.get('type')
+        if inspect.isclass(cls) and 'loss_balancer' in inspect.signature(cls.__init__).parameters:
+            yield node
+        for value in node.values():
+            yield from _balanced_modules(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from _balanced_modules(value)
+
+
+def base_weights(cfg: Config) -> Dict[str, float]:
+    """The hand-set weights of a config's parts, as its model fills them in."""
+    cfg = BalancerColumn('static', dict(type='StaticBalancer')).apply(cfg)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(copy.deepcopy(cfg.model))
+    balancers = [module for module in model.modules() if isinstance(module, LossBalancer)]
+    if len(balancers) != 1:
+        raise ValueError(f'{cfg.filename}: --weights needs a model with one balancer, found {len(balancers)}.')
+    return dict(zip(balancers[0].parts, balancers[0].base_weights.tolist()))
+
+
+def find_columns(weights: Dict[str, float], search: str, trials: int = 8, seed: int = 0) -> List[BalancerColumn]:
+    """Static candidates around the base weights, to tune a static column fairly.
+
+    Args:
+        weights: part -> base weight.
+        search: ``'grid'``: each weight halved and doubled, the others kept. ``'random'``: ``trials`` points, each
+            weight times a factor log-uniform in [1/4, 4].
+        trials: number of random points.
+        seed: of the random points.
+    """
+
+    def column(label: str, changed: Dict[str, float]) -> BalancerColumn:
+        return BalancerColumn(label, dict(type='StaticBalancer', base_weights={**weights, **changed}))
+
+    if search == 'grid':
+        return [
+            column(f'static {name} x{factor:g}', {name: weights[name] * factor})
+            for name, factor in itertools.product(weights, (0.5, 2.0))
+        ]
+    rng = np.random.default_rng(seed)
+    points = 4 ** rng.uniform(-1, 1, (trials, len(weights)))
+    return [
+        column(
+            f'static random {i}', {name: round(weights[name] * float(factor), 4) for name, factor in zip(weights, row)}
+        )
+        for i, row in enumerate(points)
+    ]
