@@ -1,5 +1,5 @@
-# Stochastic Loss Function (Liu & Lai, AAAI 2020): the candidates of its classification experiments, mixed image by image.
-# num_samples: the paper's K
+# Stochastic Loss Function (Liu & Lai, AAAI 2020): the candidates of its classification experiments, mixed image by
+# image. num_samples: the paper's K
 loss = dict(
     type='StochasticLoss',
     candidates=[

@@ -8,14 +8,14 @@ from torch import nn
 
 @MODELS.register_module('CIFARDenseNet')
 def cifar_densenet(arch: Union[str, dict], in_channels: int = 3, **kwargs: Any) -> nn.Module:
-    """mmpretrain's ``DenseNet`` whose first layer is a 3x3 convolution and keeps the size of the image.
+    """Builds mmpretrain's ``DenseNet`` with a first layer, a 3x3 convolution, that keeps the size of the image.
 
     A function, and no subclass, because mmpretrain is an optional dependency: it is imported when the first network is
     built.
 
     Args:
-        arch: ``dict(growth_rate=k, depths=[...], init_channels=...)``; for DenseNet-BC of L layers and three blocks each
-            has (L - 4) / 6 bottlenecks, and 2k channels go in.
+        arch: ``dict(growth_rate=k, depths=[...], init_channels=...)``. DenseNet-BC of L layers has three blocks of
+            (L - 4) / 6 bottlenecks each, into which 2k channels go.
         in_channels: channels of the image.
         kwargs: handed on to ``DenseNet``.
     """

@@ -1,8 +1,8 @@
 """Residual networks for images of 32 x 32 pixels: the ResNets of CIFAR and the wide ones.
 
-He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (https://arxiv.org/abs/1512.03385), section 4.2, and
-Zagoruyko & Komodakis, "Wide Residual Networks", BMVC 2016 (https://arxiv.org/abs/1605.07146). Both have three stages of
-equally many blocks, of which the second and the third halve the map: 32 x 32, 16 x 16, 8 x 8.
+He et al., "Deep Residual Learning for Image Recognition", CVPR 2016 (https://arxiv.org/abs/1512.03385), section 4.2,
+and Zagoruyko & Komodakis, "Wide Residual Networks", BMVC 2016 (https://arxiv.org/abs/1605.07146). Both have three
+stages of equally many blocks, of which the second and the third halve the map: 32 x 32, 16 x 16, 8 x 8.
 """
 
 from typing import Optional, Tuple
