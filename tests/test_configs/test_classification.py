@@ -38,7 +38,7 @@ SMALL = {
 
 @pytest.fixture(scope='module', autouse=True)
 def metafiles_are_read_once():
-    """For each ``mmpretrain::`` mmengine reads all metafiles of mmpretrain, which would be most of these tests' time."""
+    """For each ``mmpretrain::`` mmengine reads all metafiles of mmpretrain, which would be most of the tests' time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mmengine.config.utils, 'load', functools.cache(mmengine.config.utils.load))
         yield
@@ -66,6 +66,13 @@ def test_every_network_comes_with_every_loss(data):
     assert found == {(network, loss) for network in NETWORKS[data] for loss in LOSSES}
 
 
+def test_every_fragment_is_used_and_says_what_it_is():
+    fragments = {path.name: path for path in (CONFIGS / '_base_' / 'losses').glob('*.py')}
+    texts = [path.read_text(encoding='utf-8') for path in PATHS]
+    assert {name for text in texts for name in re.findall(r'_base_/losses/(\w+\.py)', text)} == set(fragments)
+    assert all(path.read_text(encoding='utf-8').startswith('# ') for path in fragments.values())
+
+
 @pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
 def test_is_what_its_name_says(path):
     config = load(path)
@@ -81,6 +88,10 @@ def test_is_what_its_name_says(path):
     with torch.device('meta'):
         model = build(config)
     assert cfg.data_preprocessor.num_classes == model.head.num_classes == CLASSES[config.data]
+    if 'num_classes' in cfg.default_hooks:  # mmdet's NumClassCheckHook
+        assert all(
+            getattr(module, 'num_classes', CLASSES[config.data]) == CLASSES[config.data] for module in model.modules()
+        )
     assert type(model.head.loss_module).__name__ == LOSSES[config.loss]
     assert (type(model.head.classifier).__name__ == 'LargeMarginLinear') == (config.loss == 'lm-softmax')
     assert getattr(model.head.loss_module, 'sampler', 'softmax') == ('gumbel' if config.loss == 'slf' else 'softmax')
@@ -112,6 +123,23 @@ def test_trains_a_step_and_predicts(path):
     assert torch.isfinite(total)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     assert all(0 <= sample.pred_label < 10 for sample in model.eval()(**data, mode='predict'))
+
+
+@pytest.mark.parametrize('loss', LOSSES)
+def test_learns_to_tell_ten_patterns_apart(loss):
+    from mmpretrain.structures import DataSample
+
+    torch.manual_seed(0)
+    head = build(load(FOLDER / 'mnist' / f'mlp_{loss}_1xb128-20e_mnist-32px.py')).head
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.05, momentum=0.9)
+    labels = torch.arange(100) % 10
+    vectors = torch.randn(10, 32 * 32)[labels] + torch.randn(100, 32 * 32)
+    samples = [DataSample().set_gt_label(label) for label in labels]
+    for _ in range(60):
+        optimizer.zero_grad()
+        head.loss(vectors, samples)['loss'].backward()
+        optimizer.step()
+    assert (head(vectors).argmax(1) == labels).float().mean() > 0.9
 
 
 @pytest.mark.parametrize('loss', LOSSES)

@@ -1,8 +1,9 @@
-"""Short runs of the classification configs by mmengine's runner, on files in the formats of CIFAR and ImageNet."""
+"""Short runs of the classification configs on files in the formats of MNIST, CIFAR and ImageNet."""
 
 import json
 import pickle
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -19,6 +20,13 @@ datasets = pytest.importorskip(
     'mmpretrain.datasets', reason="classification needs mmpretrain: pip install 'slf-mmdet[cls]'"
 )
 
+# Of batches smaller than the configs', so with a smaller learning rate
+TWENTY_STEPS = {
+    'train_dataloader.batch_size': 16,
+    'train_cfg.max_epochs': 4,
+    'train_cfg.val_interval': 4,
+    'optim_wrapper.optimizer.lr': 0.02,
+}
 COLOURS = np.array([[200, 60, 60], [60, 200, 60], [60, 60, 200], [180, 180, 60]])
 DETECTORS = dict(
     extraction='yolov1_d24_8xb8-135e_voc0712-448px.py',
@@ -81,6 +89,21 @@ def cifar(tmp_path, monkeypatch):
     return write
 
 
+@pytest.fixture
+def mnist(tmp_path):
+    """Writes a small data set as the idx files of MNIST: a head of big-endian numbers, then bytes."""
+    root, rng = tmp_path / 'data', np.random.default_rng(0)
+    root.mkdir()
+    for split, count in (('train', 80), ('t10k', 32)):
+        pixels, labels = images(count, 28, rng)
+        head = struct.pack('>4i', 0x803, count, 28, 28)
+        (root / f'{split}-images-idx3-ubyte').write_bytes(head + pixels.min(-1).tobytes())
+        (root / f'{split}-labels-idx1-ubyte').write_bytes(
+            struct.pack('>2i', 0x801, count) + labels.astype('u1').tobytes()
+        )
+    return root
+
+
 @pytest.mark.parametrize(
     ('kind', 'config'),
     [
@@ -90,14 +113,19 @@ def cifar(tmp_path, monkeypatch):
     ids=['CIFAR-10', 'CIFAR-100'],
 )
 def test_learns_from_files_of_cifar(kind, config, cifar, tmp_path):
-    options = {'train_dataloader.batch_size': 16, 'train_cfg.max_epochs': 4, 'train_cfg.val_interval': 4}
-    options['optim_wrapper.optimizer.lr'] = 0.02  # for the smaller batch
-    lines = train(config, tmp_path / 'run', cifar(kind), **options)
+    lines = train(config, tmp_path / 'run', cifar(kind), **TWENTY_STEPS)
     losses = [line['loss'] for line in lines if 'loss' in line]
     assert len(losses) == 20
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
     assert lines[-1]['accuracy/top1'] > 2 * 100 / len(COLOURS)
     assert any('balance/ClassMSELoss' in line for line in lines) == ('slf' in config)
+
+
+def test_runs_on_files_of_mnist(mnist, tmp_path):
+    lines = train('mnist/lenet_slf_1xb128-20e_mnist-32px.py', tmp_path / 'run', mnist, **TWENTY_STEPS)
+    losses = [line['loss'] for line in lines if 'loss' in line]
+    assert len(losses) == 20
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
 @pytest.fixture

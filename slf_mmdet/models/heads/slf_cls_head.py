@@ -108,7 +108,9 @@ class SLFClsHead(BaseModule):
 
 def _sizes(loss: ConfigType, num_classes: int) -> Dict[str, int]:
     """The arguments of this loss that stand for the number of classes."""
-    kind = MODELS.get(loss['type']) if isinstance(loss['type'], str) else loss['type']
+    kind = loss.get('type')
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
     return {name: num_classes for name in ('context_dim', 'num_channels') if name in (settings_of(kind) or ())}
 
 
