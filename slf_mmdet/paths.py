@@ -26,7 +26,8 @@ def get_config_path(name: str) -> str:
             if candidate.is_file():
                 return str(candidate)
     siblings = [path.name for folder in folders for path in sorted((folder / name).parent.glob('*.py'))]
-    families = sorted({path.parent.name for folder in folders for path in folder.glob('[!_]*/*.py')})
+    configs = [path.relative_to(folder) for folder in folders for path in folder.glob('[!_]*/**/*.py')]
+    families = sorted({path.parent.as_posix() for path in configs})
     known = f'there are {siblings}' if siblings else f'the folders are {families}'
     raise FileNotFoundError(f'slf_mmdet has no config {name!r}; {known}.')
 

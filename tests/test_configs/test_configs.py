@@ -20,7 +20,7 @@ DIGITS_PATHS = [path for path in PATHS if path.parent.name == 'digits']
 
 
 def test_every_config_folder_is_covered_here():
-    folders = {path.parent.name for path in CONFIGS.glob('*/*.py')} - {'_base_'}
+    folders = {path.relative_to(CONFIGS).parts[0] for path in CONFIGS.glob('**/*.py')} - {'_base_'}
     assert folders == {*FAMILIES, 'classification'}  # of which test_classification.py takes care
 
 
@@ -102,7 +102,7 @@ def test_the_index_lists_every_config():
             assert model['Name'] == (ROOT / model['Config']).stem
             listed.append(ROOT / model['Config'])
         assert all((ROOT / collection['README']).is_file() for collection in collections.values())
-    assert sorted(path for path in listed if path.parent.name != 'classification') == PATHS
+    assert sorted(path for path in listed if 'classification' not in path.parts) == PATHS
 
 
 @pytest.mark.parametrize('family', FAMILIES)

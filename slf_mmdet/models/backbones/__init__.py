@@ -1,6 +1,8 @@
 """Backbones: what turns images into the feature map that a head reads."""
 
+from .cifar_densenet import cifar_densenet
+from .cifar_resnet import CIFARResNet, WideResNet
 from .torchvision_backbone import TorchVisionBackbone
 from .yolov1_darknet import YOLOV1Darknet
 
-__all__ = ['TorchVisionBackbone', 'YOLOV1Darknet']
+__all__ = ['CIFARResNet', 'TorchVisionBackbone', 'WideResNet', 'YOLOV1Darknet', 'cifar_densenet']

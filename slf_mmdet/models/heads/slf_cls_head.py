@@ -1,6 +1,6 @@
 """A head for image classification whose loss may be any of mmdet's or ours, learnt mixtures and margins included."""
 
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import build_activation_layer
@@ -10,6 +10,7 @@ from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...balancers.config import settings_of
 from ...losses import LargeMarginLinear
 
 
@@ -28,6 +29,8 @@ class SLFClsHead(BaseModule):
         classifier: the classifying layer, ``Linear`` or :class:`~slf_mmdet.losses.LargeMarginLinear`; its sizes are
             filled in.
         loss: called with logits (N, C) and class indices (N,), or (N, C) class probabilities from batch augmentation.
+            What it needs to know of C is filled in where the config does not give it: ``context_dim`` of
+            ``StochasticLoss``, ``num_channels`` of ``AdaptiveRobustLoss``.
         init_cfg: see mmengine's ``BaseModule``.
     """
 
@@ -52,7 +55,7 @@ class SLFClsHead(BaseModule):
         self.classifier = MODELS.build(
             dict(classifier), default_args=dict(in_features=in_channels, out_features=num_classes)
         )
-        self.loss_module = MODELS.build(loss)
+        self.loss_module = MODELS.build(loss, default_args=_sizes(loss, num_classes))
 
     def forward(self, feats: Union[Tensor, Tuple[Tensor, ...]]) -> Tensor:
         """Logits ``(N, C)`` without a margin; ``feats`` as in :meth:`loss`."""
@@ -101,6 +104,14 @@ class SLFClsHead(BaseModule):
                 f'{self.in_channels}. Set in_channels={vector.shape[1]}.'
             )
         return self.hidden(vector)
+
+
+def _sizes(loss: ConfigType, num_classes: int) -> Dict[str, int]:
+    """The arguments of this loss that stand for the number of classes."""
+    kind = loss.get('type')
+    if isinstance(kind, str):
+        kind = MODELS.get(kind)
+    return {name: num_classes for name in ('context_dim', 'num_channels') if name in (settings_of(kind) or ())}
 
 
 def _labels(data_samples: Sequence[Any]) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 
-from slf_mmdet.losses import large_margin_logits
+from slf_mmdet.losses import AdaptiveRobustLoss, large_margin_logits
 
 C = 3
 
@@ -71,6 +71,27 @@ def test_mixture_of_candidates_trains_its_decision_network():
     head = build(loss=dict(type='StochasticLoss', candidates=candidates, context_dim=C))
     head.loss(FEATURES, samples())['loss'].backward()
     assert head.loss_module.decision_network.output.bias.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ('loss', 'key'),
+    [
+        (dict(type='StochasticLoss', candidates=[dict(type='ClassMSELoss')]), 'context_dim'),
+        (dict(type='mmdet.AdaptiveRobustLoss', activation='softmax'), 'num_channels'),
+        (dict(type=AdaptiveRobustLoss, activation='softmax'), 'num_channels'),
+    ],
+    ids=['StochasticLoss', 'AdaptiveRobustLoss', 'a class'],
+)
+def test_fills_in_the_size_that_a_loss_asks_for(loss, key):
+    assert getattr(build(loss=loss).loss_module, key) == C
+    assert build(loss=loss).loss(FEATURES, samples())['loss'].isfinite()
+    assert getattr(build(loss={**loss, key: 7}).loss_module, key) == 7
+    assert key not in loss
+
+
+def test_an_unknown_loss_is_refused_as_everywhere():
+    with pytest.raises(KeyError, match='CrossEntropyLos is not in the .*model registry'):
+        build(loss=dict(type='CrossEntropyLos'))
 
 
 def test_soft_targets():

@@ -1,0 +1,5 @@
+# CIFAR-100: the folder cifar-100-python in data/cifar100; crops after padding by 4, flips
+_base_ = 'mmpretrain::_base_/datasets/cifar100_bs16.py'
+train_dataloader = dict(batch_size=128, persistent_workers=True, dataset=dict(download=False))
+val_dataloader = dict(batch_size=500, persistent_workers=True, dataset=dict(download=False))
+test_dataloader = val_dataloader

@@ -1,0 +1,3 @@
+# The candidates weighed by the decision network's probabilities, without sampling
+_base_ = './slf.py'
+loss = dict(sampler='softmax')

@@ -1,0 +1,6 @@
+_base_ = [
+    '../../_base_/models/resnet_cifar.py',
+    '../../_base_/datasets/cifar10_32.py',
+    'mmpretrain::_base_/schedules/cifar10_bs128.py',
+    '../../_base_/classification_runtime.py',
+]

@@ -1,0 +1,2 @@
+_base_ = './resnet20_ce_1xb128-200e_cifar10-32px.py'
+model = dict(backbone=dict(depth=32))

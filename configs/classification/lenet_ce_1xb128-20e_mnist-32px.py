@@ -1,6 +1,0 @@
-_base_ = [
-    '../_base_/models/lenet_mnist.py',
-    '../_base_/datasets/mnist_32.py',
-    '../_base_/schedules/sgd_cosine_20e.py',
-    '../_base_/classification_runtime.py',
-]
