@@ -109,6 +109,23 @@ def test_killed_comparison_continues(digits, tmp_path):
     assert 'resumed epoch: ' in (cell / 'log.txt').read_text()
 
 
+def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command(tmp_path, '--balancers', 'static', '--seeds', '0'))],
+        cwd=digits,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.time() + 120
+    while not (tmp_path / 'static' / 'seed_0' / 'log.txt').is_file() and time.time() < deadline:
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait() == 143
+    with pytest.raises(ProcessLookupError):  # its process group is empty
+        os.killpg(process.pid, 0)
+
+
 def test_failed_cell_is_reported_and_the_others_go_on(digits, tmp_path):
     args = ('--balancers', 'static', 'bad=static(base_weights=dict(box=1))', '--seeds', '0')
     done = run_python(*command(tmp_path, *args), cwd=digits, check=False)
