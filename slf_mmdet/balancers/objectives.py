@@ -130,7 +130,7 @@ class HeldOutObjective(Objective):
         num_parts: n.
         reference: what R is: ``'base'`` for the base-weighted sum of the parts, which no weights but the base weights
             can lower best, or ``'criterion'`` for what the detector offers as a measure of its detections. The YOLOv1
-            head offers :func:`~slf_mmdet.losses.soft_average_precision`.
+            head and ``BalancedDetector`` offer :func:`~slf_mmdet.losses.soft_average_precision`.
         momentum: :math:`\beta` in [0, 1); 0 compares this batch with the one before it, and nothing else.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.
     """
@@ -165,7 +165,7 @@ class HeldOutObjective(Objective):
             if criterion is None:
                 raise ValueError(
                     "objective 'heldout': reference='criterion' needs a detector that offers a measure of its "
-                    "detections, as YOLOV1Head does. Take reference='base' for others."
+                    "detections, as YOLOV1Head and BalancedDetector do. Take reference='base' for others."
                 )
             gradient = part_gradients(criterion().unsqueeze(0), shared)[0]
         gradient, slopes = self._mean(gradient), self._mean(slopes)

@@ -97,7 +97,7 @@ def test_killed_comparison_continues(digits, tmp_path):
         start_new_session=True,
     )
     cell = tmp_path / 'static' / 'seed_0'
-    deadline = time.time() + 120
+    deadline = time.time() + 400
     while not (cell / 'last_checkpoint').is_file() and time.time() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
@@ -117,7 +117,7 @@ def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.time() + 120
+    deadline = time.time() + 400
     while not (tmp_path / 'static' / 'seed_0' / 'log.txt').is_file() and time.time() < deadline:
         time.sleep(0.05)
     process.terminate()

@@ -7,6 +7,7 @@ import torch
 from torchvision.ops import box_iou
 
 from slf_mmdet.losses import soft_average_precision
+from slf_mmdet.losses.soft_ap import best_detections
 
 
 def sigmoid(x):
@@ -51,7 +52,8 @@ def literal(boxes, scores, gt_boxes, gt_labels, gt_image, num_candidates, score_
 def test_equals_a_literal_loop(seed, num_candidates):
     problem = random_problem(seed)
     settings = (num_candidates, 0.1, 0.5, 0.07)
-    found = soft_average_precision(*problem, *settings).item()
+    boxes, scores, *objects = problem
+    found = soft_average_precision(*best_detections(boxes, scores), *objects, *settings).item()
     assert found == pytest.approx(literal(*problem, *settings), rel=1e-5)
 
 
@@ -61,7 +63,9 @@ def test_hard_limit_is_the_average_precision():
     boxes = torch.tensor([[[0.0, 0, 1, 1], [8, 0, 9, 1], [2, 0, 3, 1], [4, 0, 5, 1], [8, 8, 9, 9]]])
     scores = torch.tensor([0.9, 0.8, 0.7, 0.6, 0.5]).view(1, 5, 1)
     labels = image = torch.zeros(4, dtype=torch.long)
-    found = soft_average_precision(boxes, scores, gt_boxes, labels, image, score_tau=1e-4, iou_tau=1e-4)
+    found = soft_average_precision(
+        *best_detections(boxes, scores), gt_boxes, labels, image, score_tau=1e-4, iou_tau=1e-4
+    )
     assert found.item() == pytest.approx((0.5 / 0.5 + 1.5 / 2.5 + 2.5 / 3.5) / 4, rel=1e-5)
 
 
@@ -70,7 +74,7 @@ def test_gradient_raises_a_correct_detection_and_lowers_a_wrong_one_before_it():
     scores = torch.tensor([[[0.5], [0.55]]], requires_grad=True)
     gt_boxes = torch.tensor([[0.0, 0, 1, 1.7]])
     labels = image = torch.zeros(1, dtype=torch.long)
-    soft_average_precision(boxes, scores, gt_boxes, labels, image).backward()
+    soft_average_precision(*best_detections(boxes, scores), gt_boxes, labels, image).backward()
     right, wrong = scores.grad.flatten().tolist()
     assert right > 0 > wrong
     assert boxes.grad[0, 0, 3] > 0  # the box grows towards the object
@@ -81,7 +85,7 @@ def test_without_objects_or_overlap_it_is_0_and_finite():
     boxes, scores, *objects = random_problem()
     boxes.requires_grad_()
     for gt_boxes, gt_labels, gt_image in ([some[:0] for some in objects], [objects[0] + 9, *objects[1:]]):
-        value = soft_average_precision(boxes, scores, gt_boxes, gt_labels, gt_image)
+        value = soft_average_precision(*best_detections(boxes, scores), gt_boxes, gt_labels, gt_image)
         value.backward()
         assert value.item() == 0 and boxes.grad.isfinite().all()
 
@@ -90,4 +94,8 @@ def test_gradcheck():
     boxes, scores, *objects = random_problem(3)
     objects[0] = objects[0].double()
     arguments = [tensor.double().requires_grad_() for tensor in (boxes, scores)]
-    assert torch.autograd.gradcheck(lambda b, s: soft_average_precision(b, s, *objects, iou_tau=0.2), arguments)
+
+    def value(boxes, scores):
+        return soft_average_precision(*best_detections(boxes, scores), *objects, iou_tau=0.2)
+
+    assert torch.autograd.gradcheck(value, arguments)

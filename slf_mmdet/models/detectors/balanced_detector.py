@@ -1,6 +1,7 @@
 """Balances the loss of any detector, without a change to its code."""
 
 import copy
+from functools import partial
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from ...balancers import LossBalancer, checked_balancer
 from .loss_parts import EXAMPLE, LossParts
 from .probe import Probe, pooled, probe_detector, record_output
+from .ranking import missed_precision, record_features
 
 PARTS = 'parts'
 
@@ -98,7 +100,7 @@ class BalancedDetector(BaseDetector):
             ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part as they were.
         """
         submodule = None if self.context == PARTS else self.context
-        with record_output(self.detector, submodule) as outputs:
+        with record_output(self.detector, submodule) as outputs, record_features(self.detector) as features:
             losses = self.detector(batch_inputs, batch_data_samples, mode='loss')
         parts = self.loss_parts.collect(losses)
         if submodule is None:
@@ -108,7 +110,13 @@ class BalancedDetector(BaseDetector):
         else:
             raise ValueError(f'BalancedDetector: context={submodule!r} took no part in this step of the detector.')
         shared = shared_weights(self.detector, self.shared_layer) if self.loss_balancer.needs_shared else None
-        return self.loss_parts.replace(losses, self.loss_balancer(parts, context=context, shared=shared))
+        balanced = self.loss_balancer(
+            parts,
+            context=context,
+            shared=shared,
+            criterion=partial(missed_precision, self.detector, features, batch_inputs, batch_data_samples),
+        )
+        return self.loss_parts.replace(losses, balanced)
 
     def predict(self, *args: Any, **kwargs: Any) -> SampleList:
         return self.detector.predict(*args, **kwargs)

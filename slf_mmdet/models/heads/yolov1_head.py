@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...balancers import checked_balancer
 from ...balancers.checks import is_count, require
-from ...losses.soft_ap import soft_average_precision
+from ...losses.soft_ap import best_detections, soft_average_precision
 from ...losses.yolov1 import (
     BASE_WEIGHTS,
     PARTS,
@@ -192,7 +192,9 @@ class YOLOV1Head(BaseDenseHead):
             context=output.flatten(1),
             shared=self.layers[-1].weight,
             # how far the ranking of the batch's detections is from the ideal one
-            criterion=lambda: 1 - soft_average_precision(*self.decode(output), corners, labels, image),
+            criterion=lambda: (
+                1 - soft_average_precision(*best_detections(*self.decode(output)), corners, labels, image)
+            ),
         )
 
     def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:

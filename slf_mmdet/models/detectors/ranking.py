@@ -1,0 +1,117 @@
+"""How good the detections of a training batch are, as something that can be differentiated."""
+
+import sys
+from contextlib import ExitStack, contextmanager
+from typing import Any, Iterator, List
+
+import torch
+from mmdet.models.detectors import BaseDetector
+from mmdet.models.utils import select_single_mlvl
+from mmdet.structures import DetDataSample, SampleList
+from mmdet.structures.bbox import get_box_tensor
+from torch import Tensor
+
+from ...losses.soft_ap import soft_average_precision
+
+
+@contextmanager
+def record_features(detector: BaseDetector) -> Iterator[List[Any]]:
+    """Collects what ``extract_feat`` of the detector returns."""
+    found: List[Any] = []
+    original = detector.extract_feat
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        found.append(original(*args, **kwargs))
+        return found[-1]
+
+    with _replaced(detector, 'extract_feat', recorded):
+        yield found
+
+
+def missed_precision(detector: BaseDetector, features: List[Any], inputs: Tensor, data_samples: SampleList) -> Tensor:
+    """How far the ranking of the batch's detections is from the ideal one: 1 less their soft average precision.
+
+    The heads predict from features that are there already, in evaluation mode, so that no statistics are counted twice.
+    Detections below the score threshold of the detector's ``test_cfg`` do not count.
+
+    Args:
+        detector: of mmdet.
+        features: what :func:`record_features` collected when the loss of the batch was computed; the last ones count.
+        inputs: ``(N, 3, H, W)``.
+        data_samples: per image its ground truth.
+
+    Returns:
+        A scalar; its graph goes back to the features, see :func:`~slf_mmdet.losses.soft_average_precision`.
+
+    Raises:
+        ValueError: the detector made its loss without ``extract_feat``.
+    """
+    if not features:
+        raise ValueError(
+            f"{type(detector).__name__} does not call extract_feat in its loss: reference='criterion' cannot see the "
+            "features that it predicts from. Take reference='base'."
+        )
+    latest = features[-1]
+    blank = [DetDataSample(metainfo=sample.metainfo) for sample in data_samples]
+    given = _replaced(detector, 'extract_feat', lambda *args, **kwargs: latest)
+    with _evaluating(detector), given, _keeping_the_graph(detector):
+        predictions = [sample.pred_instances for sample in detector.predict(inputs, blank, rescale=False)]
+    objects = [sample.gt_instances for sample in data_samples]
+    precision = soft_average_precision(
+        torch.cat([get_box_tensor(found.bboxes) for found in predictions]).float(),
+        torch.cat([found.scores for found in predictions]).float(),
+        torch.cat([found.labels for found in predictions]),
+        _image_index(predictions, inputs.device),
+        torch.cat([get_box_tensor(instances.bboxes) for instances in objects]),
+        torch.cat([instances.labels for instances in objects]),
+        _image_index(objects, inputs.device),
+    )
+    levels = latest if isinstance(latest, (list, tuple)) else [latest]
+    return 1 - precision + sum(0 * level.sum() for level in levels)  # a graph, even where nothing was detected
+
+
+def _image_index(instances: List[Any], device: torch.device) -> Tensor:
+    counts = torch.tensor([len(some.labels) for some in instances])
+    return torch.arange(len(counts)).repeat_interleave(counts).to(device)
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute of an object or module replaced for a while."""
+    before = vars(owner).get(name)
+    object.__setattr__(owner, name, value)
+    try:
+        yield
+    finally:
+        if before is None:
+            object.__delattr__(owner, name)
+        else:
+            object.__setattr__(owner, name, before)
+
+
+@contextmanager
+def _keeping_the_graph(detector: BaseDetector) -> Iterator[None]:
+    """Dense heads of mmdet ask a helper to detach what they predict from: here it does not."""
+
+    def attached(tensors: List[Tensor], batch_id: int, detach: bool = True) -> List[Tensor]:
+        return select_single_mlvl(tensors, batch_id, detach=False)
+
+    classes = {cls for module in detector.modules() for cls in type(module).__mro__}
+    homes = {sys.modules[cls.__module__] for cls in classes}
+    with ExitStack() as stack:
+        for home in homes:
+            if getattr(home, 'select_single_mlvl', None) is select_single_mlvl:
+                stack.enter_context(_replaced(home, 'select_single_mlvl', attached))
+        yield
+
+
+@contextmanager
+def _evaluating(detector: BaseDetector) -> Iterator[None]:
+    """Evaluation mode for a while; afterwards each module is in the mode that it was in."""
+    modes = {module: module.training for module in detector.modules()}
+    detector.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
