@@ -3,6 +3,7 @@
 from typing import Optional, Sequence, Union
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
@@ -12,6 +13,8 @@ from .checks import is_count, is_number, require
 from .decision import DecisionNetwork
 from .objectives import Criterion, JointObjective, Shared, build_objective
 from .sampling import SampledWeights
+
+MAX_TILT = 3.0
 
 
 @MODELS.register_module()
@@ -32,8 +35,9 @@ class SLFBalancer(SampledWeights, LossBalancer):
     :math:`L / \bar L + \kappa\, KL(p \| q)` here. It starts at the ``anchor`` q, which is :math:`q_i = \lambda_i / W`
     by default; :math:`\kappa` (``kl_weight``) is a price on leaving it, and :math:`\bar L = W \sum_i q_i \ell_i` a
     constant that takes the unit out. The optimum :math:`p_i \propto q_i \exp(-W \ell_i / \kappa \bar L)` favours parts
-    that are small already, but leaves each part at least :math:`q_i e^{-1 / \kappa q_i}`: it cannot collapse. A second
-    anchor is the share :math:`s` of the weight that is never given away (``base_share``).
+    that are small already, but leaves each part at least :math:`q_i e^{-1 / \kappa q_i}`: it does not collapse. On the
+    way there no p_i leaves the range of :math:`e^{\pm 3}` times q_i, up to their sum (see :meth:`tilted`). A second anchor
+    is the share :math:`s` of the weight that is never given away (``base_share``).
     The paper as written is ``num_samples=3, initial='uniform', detach_context=False, kl_weight=0``.
 
     Args:
@@ -157,7 +161,14 @@ class SLFBalancer(SampledWeights, LossBalancer):
         return Weighing(anchored.expand_as(weights) if step < self.warmup else weights.detach(), penalty=goal)
 
     def tilted(self, tilt: Tensor) -> Tensor:
-        r"""Log-probabilities ``(N, n)`` from what the decision network puts out: :math:`\log q` plus its tilt."""
+        r"""Log-probabilities ``(N, n)`` from what the decision network puts out: :math:`\log q` plus its tilt.
+
+        Only Algorithm 1 takes the tilt as it is. Elsewhere a softsign keeps it within :math:`\pm 3` of where it began:
+        one bad step of the optimizer could otherwise leave a part so little that no gradient brings it back.
+        """
+        if not self.literal:
+            begun = self.decision_network.initial.log()
+            tilt = begun + MAX_TILT * F.softsign((tilt - begun) / MAX_TILT)
         return (tilt + self.anchor.shares().log()).log_softmax(-1)
 
     def weights_of(self, shares: Tensor) -> Tensor:

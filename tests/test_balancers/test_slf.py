@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from registry import BASE_WEIGHTS, CONTEXT_DIM, PARTS, build, objective, random_context, random_parts
+from registry import BASE, BASE_WEIGHTS, CONTEXT_DIM, PARTS, build, objective, random_context, random_parts
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
 
@@ -15,9 +15,9 @@ def weights_of(out):
     return torch.stack([out[f'balance/{name}'] for name in PARTS])
 
 
-def train(balancer, parts, steps, lr=0.1):
+def train(balancer, parts, steps, lr=0.1, optimizer=torch.optim.SGD):
     """Trains the decision network alone, on constant parts."""
-    optimizer = torch.optim.SGD(balancer.parameters(), lr=lr)
+    optimizer = optimizer(balancer.parameters(), lr=lr)
     for _ in range(steps):
         optimizer.zero_grad()
         objective(balancer(parts, random_context())).backward()
@@ -92,7 +92,7 @@ def test_literal_algorithm_1_collapses_on_constant_parts():
 
 def test_kl_anchor_ends_at_its_closed_form_optimum():
     # argmin_p W sum_i p_i l_i / L + kappa KL(p || q) is p_i ~ q_i exp(-W l_i / (kappa L)), with L = sum_i lambda_i l_i
-    losses, kappa = torch.tensor([0.5, 1.0, 0.2, 2.0]), 0.8
+    losses, kappa = torch.tensor([0.5, 1.0, 0.2, 2.0]), 1.6
     balancer = train(slf(sampler='softmax', kl_weight=kappa), dict(zip(PARTS, losses)), steps=500)
     optimum = BASE * (-7.5 * losses / (kappa * (BASE * losses).sum())).exp()
     weights = weights_of(balancer(dict(zip(PARTS, losses)), random_context()))
@@ -116,6 +116,19 @@ def test_default_anchor_keeps_every_part_alive_whatever_the_losses():
         weights = weights_of(train(slf(sampler='softmax'), parts, steps=1000, lr=1e-2)(parts, random_context()))
         q = BASE / 7.5
         assert (weights / 7.5 >= q * (-1 / (20.0 * q)).exp() - 1e-4).all()
+
+
+@pytest.mark.parametrize('kwargs', [dict(kl_weight=1.0), dict(objective='normalized', granularity='batch')])
+def test_one_bad_step_of_the_optimizer_is_made_good(kwargs):
+    torch.manual_seed(0)
+    balancer = slf(sampler='softmax', **kwargs)
+    with torch.no_grad():
+        balancer.decision_network.output.bias += torch.tensor([0.0, 0.0, 0.0, 60.0])
+    parts = {name: torch.ones(4) for name in PARTS}
+    assert weights_of(balancer(parts, random_context()))[3] > 5  # noobj: most of 7.5
+    train(balancer, parts, 1000, lr=0.008, optimizer=torch.optim.AdamW)
+    # all parts are equal, so the optimum is the anchor
+    torch.testing.assert_close(weights_of(balancer(parts, random_context())), BASE, rtol=0.2, atol=0)
 
 
 def test_anchor_does_not_change_the_value_of_the_losses():
