@@ -36,8 +36,8 @@ class SLFBalancer(SampledWeights, LossBalancer):
     by default; :math:`\kappa` (``kl_weight``) is a price on leaving it, and :math:`\bar L = W \sum_i q_i \ell_i` a
     constant that takes the unit out. The optimum :math:`p_i \propto q_i \exp(-W \ell_i / \kappa \bar L)` favours parts
     that are small already, but leaves each part at least :math:`q_i e^{-1 / \kappa q_i}`: it does not collapse. On the
-    way there no p_i leaves the range of :math:`e^{\pm 3}` times q_i, up to their sum (see :meth:`tilted`). A second anchor
-    is the share :math:`s` of the weight that is never given away (``base_share``).
+    way there no :math:`p_i` leaves :math:`e^{\pm 3} q_i`, up to their sum (see :meth:`tilted`). A second anchor is the
+    share :math:`s` of the weight that is never given away (``base_share``).
     The paper as written is ``num_samples=3, initial='uniform', detach_context=False, kl_weight=0``.
 
     Args:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from registry import BASE, BASE_WEIGHTS, CONTEXT_DIM, PARTS, build, objective, random_context, random_parts
+from registry import BASE_WEIGHTS, CONTEXT_DIM, PARTS, build, objective, random_context, random_parts
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
 
