@@ -12,7 +12,9 @@ class DecisionNetwork(nn.Module):
 
     The last layer starts with zero weights and the bias ``log(initial)``, so every input begins at exactly the
     initial probabilities and differences between inputs are learnt. Leaky, since at a detector's learning rate plain
-    ReLUs die one after the other, and leave one set of weights for all inputs.
+    ReLUs die one after the other, and leave one set of weights for all inputs. The input of each linear layer is
+    divided by the root of its width, with initial weights of variance 1: so a step of Adam, which moves every weight by
+    about the learning rate, moves the outputs by the root of the width times that, and not by the width.
 
     Args:
         in_dim: D, size of the input vector.
@@ -28,6 +30,8 @@ class DecisionNetwork(nn.Module):
         for key, value in (('context_dim', in_dim), ('hidden_dim', hidden_dim)):
             require(is_count(value), type(self).__name__, key, 'an integer >= 1', value)
         self.hidden = nn.Linear(in_dim, hidden_dim)
+        nn.init.normal_(self.hidden.weight)  # divided by sqrt(D) in forward
+        nn.init.zeros_(self.hidden.bias)
         self.output = nn.Linear(hidden_dim, len(initial))
         self.register_buffer('initial', initial.clone(), persistent=False)
         self.initial: Tensor
@@ -41,5 +45,6 @@ class DecisionNetwork(nn.Module):
 
     def forward(self, context: Tensor) -> Tensor:
         """Maps ``(N, D)`` to log-probabilities ``(N, n)``."""
-        context = F.layer_norm(context.to(self.hidden.weight.dtype), context.shape[-1:])
-        return self.output(F.leaky_relu(self.hidden(context), 0.1)).log_softmax(dim=-1)
+        context = F.layer_norm(context.to(self.hidden.weight.dtype), context.shape[-1:]) / self.hidden.in_features**0.5
+        hidden = F.leaky_relu(self.hidden(context), 0.1) / self.output.in_features**0.5
+        return self.output(hidden).log_softmax(dim=-1)

@@ -95,7 +95,7 @@ def test_of_the_base_weights_only_the_sum_counts(objective_):
     for base in ([5.0, 1.0, 1.0, 0.5], [0.5, 0.5, 1.5, 5.0]):
         settings = dict(objective=objective_, kl_weight=0.5, base_weights=dict(zip(PARTS, base)), seed=0)
         balancer = build('SLFBalancer', anchor='gradients', **settings)
-        optimizer = torch.optim.SGD(balancer.parameters(), lr=0.1)
+        optimizer = torch.optim.SGD(balancer.parameters(), lr=0.5)
         for step in range(5):
             optimizer.zero_grad()
             weights_now = run(balancer, [step])

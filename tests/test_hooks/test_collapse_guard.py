@@ -12,7 +12,7 @@ LITERAL = dict(
 )
 SCALES = dict(coord=1.0, cls=1.0, obj=0.3, noobj=0.05)
 BASE = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
-SGD = dict(optimizer=dict(type='SGD', lr=0.02, momentum=0.9))
+SGD = dict(optimizer=dict(type='SGD', lr=0.3, momentum=0.9))
 
 
 def collapsing(make_runner, balanced, *hooks, epochs=1, iters=400, **settings):
