@@ -1,8 +1,9 @@
 """Balances the loss of any detector, without a change to its code."""
 
 import copy
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, ContextManager, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -101,7 +102,10 @@ class BalancedDetector(BaseDetector):
             ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part as they were.
         """
         submodule = None if self.context == PARTS else self.context
-        with record_output(self.detector, submodule) as outputs, record_features(self.detector) as features:
+        recording: ContextManager[List[Any]] = (
+            record_features(self.detector) if self.loss_balancer.needs_criterion else nullcontext([])
+        )
+        with record_output(self.detector, submodule) as outputs, recording as features:
             losses = self.detector(batch_inputs, batch_data_samples, mode='loss')
         parts = self.loss_parts.collect(losses)
         if submodule is None:
