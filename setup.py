@@ -62,6 +62,7 @@ setup(
             'scikit-learn',
             'pytest',
             'pytest-cov',
+            'pytest-timeout',
             'pytest-xdist',
             'hypothesis',
             'tensorboard',

@@ -1,3 +1,5 @@
+import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # helpers.py
 
+from helpers import ROOT
 from mmdet.utils import register_all_modules
 
 import slf_mmdet  # noqa: F401  registers everything, and makes mmdet importable
@@ -20,3 +23,23 @@ def digits(tmp_path_factory):
     root = tmp_path_factory.mktemp('digits')
     build_digits_voc(root / 'data' / 'digits_voc', num_train=64, num_test=16)
     return root
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capsys):
+    """Runs a tool of this repository in this process, which need not import all again; as ``helpers.run_python``."""
+
+    def run_tool(tool, *args, cwd=ROOT, check=True):
+        command = [str(arg) for arg in (ROOT / 'tools' / tool, *args)]
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, 'argv', command)
+        returncode = 0
+        try:
+            runpy.run_path(command[0], run_name='__main__')
+        except SystemExit as end:
+            returncode = end.code or 0
+        printed = capsys.readouterr()
+        assert not (check and returncode), printed
+        return subprocess.CompletedProcess(command, returncode, printed.out + printed.err)
+
+    return run_tool

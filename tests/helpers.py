@@ -1,8 +1,11 @@
 """Shared by tests that run tools and configs as users do."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Optional
 
@@ -19,18 +22,27 @@ IN_PROCESS = [
 
 
 def run_python(
-    *args: str, cwd: Optional[Path] = None, env: Optional[dict] = None, check: bool = True, timeout: int = 600
+    *args: str, cwd: Optional[Path] = None, env: Optional[dict] = None, check: bool = True, timeout: int = 300
 ):
     """Runs ``python args`` and returns the finished process, with stdout and stderr together."""
-    done = subprocess.run(
-        [sys.executable, *map(str, args)],
+    process = subprocess.Popen(
+        [sys.executable, '-X', 'faulthandler', *map(str, args)],
         cwd=cwd or ROOT,
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'Agg', **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=timeout,
+        start_new_session=True,
     )
-    if check and done.returncode:
-        raise AssertionError(f'{args} ended with {done.returncode}:\n{done.stdout[-6000:]}')
-    return done
+    try:
+        stdout, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # it prints where it stands
+        time.sleep(5)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with its own processes, which hold the pipe as well
+        stdout, _ = process.communicate()
+        raise AssertionError(f'{args} did not end within {timeout} s:\n{stdout[-6000:]}') from None
+    if check and process.returncode:
+        raise AssertionError(f'{args} ended with {process.returncode}:\n{stdout[-6000:]}')
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout)

@@ -10,7 +10,6 @@ The first column is the one that the others are compared with. Killed, the same 
 """
 
 import argparse
-import signal
 import statistics
 import sys
 from pathlib import Path
@@ -104,7 +103,6 @@ def tune(cfg: Config, args: argparse.Namespace, work_dir: Path, console: Console
 
 def main() -> int:
     args = parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C does, it ends the runs as well
     console = Console()
     configs = parse_configs([args.config, *args.configs], args.cfg_options)
     cfg = configs[0].cfg

@@ -1,14 +1,16 @@
 """The cells of a comparison, and running those that are still missing."""
 
+import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -20,6 +22,7 @@ from .columns import Column, check_distinct
 from .record import PROGRESS, RESULT, START
 
 LOG = 'log.txt'
+GRACE = 20  # seconds that a run has to end by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,11 +137,13 @@ class Plan:
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with Progress(*columns, console=console) as bars:
+        with terminated() as asked_to_end, Progress(*columns, console=console) as bars:
             done = len(self.cells) - len(waiting)
             overall = bars.add_task('runs', total=len(self.cells), completed=done)
             try:
                 while waiting or running:
+                    if asked_to_end():
+                        sys.exit(128 + signal.SIGTERM)
                     while waiting and slots:
                         cell, slot = waiting.pop(0), slots.pop(0)
                         running[cell] = (self._start(cell, slot, jobs), slot, bars.add_task(cell.name, total=None))
@@ -159,6 +164,9 @@ class Plan:
                 for process, _, _ in running.values():
                     process.terminate()
                 for process, _, _ in running.values():
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(GRACE)
+                    process.kill()  # nothing where it has ended
                     process.wait()
         return failed
 
@@ -174,6 +182,20 @@ class Plan:
                 stderr=subprocess.STDOUT,
                 env=env,
             )
+
+
+@contextlib.contextmanager
+def terminated() -> Iterator[Callable[[], bool]]:
+    """Yields a function that says whether SIGTERM has come, which would end this process and leave its runs behind.
+
+    To be told and not interrupted matters: a run may just be starting, and nobody would know it.
+    """
+    came: List[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tail(path: Path, lines: int = 15) -> str:

@@ -1,6 +1,5 @@
 """A small training run with any balancer, in one process or two. Spawned processes import it by this name."""
 
-import datetime
 import functools
 import itertools
 
@@ -66,11 +65,6 @@ def train(name, seed, batches, wrap=lambda model: model, **settings):
 
 
 def process(rank, out):
-    torch.set_num_threads(1)
-    timeout = datetime.timedelta(seconds=120)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2, timeout=timeout
-    )
     result = {}
     for name, find_unused in itertools.product(all_balancers(), (False, True)):
         wrap = functools.partial(MMDistributedDataParallel, find_unused_parameters=find_unused)
@@ -81,4 +75,3 @@ def process(rank, out):
         settings = dict(granularity=granularity, noise=noise, num_samples=3)
         result[granularity, noise] = train('SLFBalancer', rank, images(0), MMDistributedDataParallel, **settings)[0]
     torch.save(result, f'{out}.{rank}')
-    torch.distributed.destroy_process_group()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from processes import run_in_two
 from registry import all_balancers
 from small_run import EXACT_SLF, images, process, train
 
@@ -11,9 +12,7 @@ BY_IMAGE = {'SLFBalancer'}
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
-    out = tmp_path_factory.mktemp('two_processes') / 'result'
-    torch.multiprocessing.spawn(process, (str(out),), nprocs=2)
-    return [torch.load(f'{out}.{rank}') for rank in range(2)]
+    return run_in_two(process, tmp_path_factory.mktemp('two_processes') / 'result')
 
 
 @pytest.mark.parametrize('find_unused', [False, True])

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import runpy
 import signal
 import subprocess
 import sys
@@ -19,8 +18,12 @@ CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 OPTIONS = (*IN_PROCESS, 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')
 
 
+def arguments(work_dir, *args):
+    return (CONFIG, '--work-dir', work_dir, *args, '--cfg-options', *OPTIONS)
+
+
 def command(work_dir, *args):
-    return (ROOT / 'tools/compare.py', CONFIG, '--work-dir', work_dir, *args, '--cfg-options', *OPTIONS)
+    return (ROOT / 'tools/compare.py', *arguments(work_dir, *args))
 
 
 def read(work_dir):
@@ -59,34 +62,20 @@ def test_runs_of_a_seed_are_paired(compared):
     assert 'not paired' not in done.stdout
 
 
-@pytest.fixture
-def call(digits, monkeypatch):
-    """The tool in this process: quicker than another one where nothing is trained."""
-
-    def call(work_dir, *args, options=()):
-        monkeypatch.chdir(digits)
-        monkeypatch.setattr(sys, 'argv', [str(arg) for arg in (*command(work_dir, *args), *options)])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(sys.argv[0], run_name='__main__')
-        return end.value.code
-
-    return call
-
-
-def test_finished_cells_are_not_run_again(compared, call):
+def test_finished_cells_are_not_run_again(compared, run_tool, digits):
     work_dir, _, args = compared
     before = {path: path.stat().st_mtime_ns for path in work_dir.glob('*/*/result.json')}
-    assert call(work_dir, *args) == 0
+    run_tool('compare.py', *arguments(work_dir, *args), cwd=digits)
     assert {path: path.stat().st_mtime_ns for path in work_dir.glob('*/*/result.json')} == before
 
 
-def test_other_settings_in_the_same_work_dir_are_refused(compared, call):
+def test_other_settings_in_the_same_work_dir_are_refused(compared, run_tool, digits):
     work_dir, _, args = compared
     with pytest.raises(ValueError, match='has other settings than this comparison'):
-        call(work_dir, *args, options=['optim_wrapper.optimizer.lr=1.0'])
+        run_tool('compare.py', *arguments(work_dir, *args), 'optim_wrapper.optimizer.lr=1.0', cwd=digits)
 
 
-def test_killed_comparison_continues(digits, tmp_path):
+def test_killed_comparison_continues(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0')
     options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=3')
     process = subprocess.Popen(
@@ -103,7 +92,7 @@ def test_killed_comparison_continues(digits, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (cell / 'result.json').exists()
-    run_python(*command(tmp_path, *args), *options, cwd=digits)
+    run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)
     result = json.loads((cell / 'result.json').read_text())
     assert result['iters'] == 12 and result['fingerprint'] is None
     assert 'resumed epoch: ' in (cell / 'log.txt').read_text()
@@ -121,22 +110,22 @@ def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):
     while not (tmp_path / 'static' / 'seed_0' / 'log.txt').is_file() and time.time() < deadline:
         time.sleep(0.05)
     process.terminate()
-    assert process.wait() == 143
+    assert process.wait(60) == 143
     with pytest.raises(ProcessLookupError):  # its process group is empty
         os.killpg(process.pid, 0)
 
 
-def test_failed_cell_is_reported_and_the_others_go_on(digits, tmp_path):
+def test_failed_cell_is_reported_and_the_others_go_on(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', 'bad=static(base_weights=dict(box=1))', '--seeds', '0')
-    done = run_python(*command(tmp_path, *args), cwd=digits, check=False)
+    done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits, check=False)
     assert done.returncode == 1
     assert 'failed: bad, seed 0' in done.stdout and "names ['box']" in done.stdout
     assert set(read(tmp_path)) == {('static', 0)}
 
 
-def test_tuned_column_is_the_best_point_of_the_search(digits, tmp_path):
+def test_tuned_column_is_the_best_point_of_the_search(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0', '--weights', 'random', '--trials', '1')
-    done = run_python(*command(tmp_path, *args), cwd=digits)
+    done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits)
     tried = {key[0]: float(line['pascal_voc/mAP']) for key, line in read(tmp_path / 'tune_random').items()}
     assert set(tried) == {'static', 'static random 0'}
     best = max(tried, key=tried.get)
@@ -155,13 +144,13 @@ def test_first_config_decides_nothing_but_its_balancer(tmp_path):
 
 
 @pytest.fixture
-def prepared(call, monkeypatch, tmp_path):
+def prepared(run_tool, monkeypatch, digits, tmp_path):
     """What the tool would run: column -> config of its first cell."""
     monkeypatch.setattr(Plan, 'run', lambda plan, *args: plan.prepare())
 
     def prepared(*args):
         with pytest.raises(ValueError, match='no run is finished yet'):
-            call(tmp_path, *args, '--seeds', '0')
+            run_tool('compare.py', *arguments(tmp_path, *args, '--seeds', '0'), cwd=digits)
         return {path.parent.parent.name: Config.fromfile(path) for path in tmp_path.glob('*/seed_0/config.py')}
 
     return prepared

@@ -1,7 +1,6 @@
 """Runs that are killed. Processes import this module by its name."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -13,6 +12,7 @@ from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from processes import LIMIT, forkserver
 
 import slf_mmdet  # noqa: F401  registers the modules of the config
 
@@ -75,10 +75,11 @@ def train(cfg, cwd):
 
 
 def exit_code(cfg, cwd):
-    """Trains in a process of its own; what it imports is imported once for all such processes."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['slf_mmdet', 'mmdet.apis', 'mmdet.evaluation'])
-    process = context.Process(target=train, args=(cfg, str(cwd)))
+    """Trains in a process of its own."""
+    process = forkserver().Process(target=train, args=(cfg, str(cwd)))
     process.start()
-    process.join()
+    process.join(LIMIT)
+    if process.exitcode is None:
+        process.kill()
+        raise AssertionError(f'the run did not end within {LIMIT} s')
     return process.exitcode

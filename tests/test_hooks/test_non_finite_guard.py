@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.optim import OptimWrapperDict
+from processes import run_in_two
 from tiny_run import TinyDetector, build_runner, image
 from two_guards import process
 
@@ -235,9 +236,7 @@ def test_several_optimizers_are_refused(tmp_path):
 
 
 def test_two_processes_decide_alike(tmp_path):
-    out = str(tmp_path / 'result')
-    torch.multiprocessing.spawn(process, (out,), nprocs=2)
-    first, second = (torch.load(f'{out}.{rank}', weights_only=True) for rank in range(2))
+    first, second = run_in_two(process, tmp_path / 'result')
     assert first['skipped'] == second['skipped'] == 1
     assert_finite(first['state'])
     for key, value in first['state'].items():

@@ -1,11 +1,9 @@
 """A guarded run in two processes, one of which meets a fault. Spawned processes import it by this name."""
 
-import datetime
 from pathlib import Path
 
 import torch
 import torch.distributed
-from mmdet.utils import register_all_modules
 from mmengine.model import MMDistributedDataParallel
 from tiny_run import TinyDetector, build_runner, image
 
@@ -14,12 +12,6 @@ from slf_mmdet.hooks import NonFiniteError, NonFiniteGuardHook
 
 def process(rank, out):
     """Saves the number of skipped steps, the parameters, and the message of the policy ``raise`` as ``out.RANK``."""
-    torch.set_num_threads(1)
-    register_all_modules()
-    timeout = datetime.timedelta(seconds=60)  # a process that hangs fails
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2, timeout=timeout
-    )
     # Images go to the processes by turns: the fault is in the second step of the second
     images = [image(i, float('nan') if i == 5 else None) for i in range(16)]
     skip = NonFiniteGuardHook('skip')
@@ -31,7 +23,6 @@ def process(rank, out):
     except NonFiniteError as error:
         message = str(error)
     torch.save(dict(skipped=skip.num_skipped, state=runner.model.module.state_dict(), message=message), f'{out}.{rank}')
-    torch.distributed.destroy_process_group()
 
 
 def _runner(out, images, guard):

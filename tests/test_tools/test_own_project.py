@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from helpers import IN_PROCESS, ROOT, SHORT, run_python
+from mmengine.config import Config
 
 from slf_mmdet.paths import get_config_path, get_mmdet_tool
 
@@ -46,11 +47,16 @@ def test_the_wheel_carries_configs_tools_and_index(site):
     assert (mim / 'model-index.yml').is_file() and (site / 'slf_mmdet_compat.pth').is_file()
 
 
-@pytest.mark.parametrize('way', ['expression', 'path'])
-def test_inherit_swap_the_balancer_train_and_test_with_mmdets_own_tools(way, site, project):
+def inherit(site, project, way):
+    """A config of the user's, which inherits one of the wheel by an expression or by its path."""
     path = site / 'slf_mmdet' / '.mim' / 'configs' / NAME
     base = {'expression': f"[__import__('slf_mmdet').get_config_path({NAME!r})]", 'path': repr(str(path))}[way]
     (project / 'mine.py').write_text(f'_base_ = {base}\n{OWN}')
+    return project / 'mine.py'
+
+
+def test_inherit_swap_the_balancer_train_and_test_with_mmdets_own_tools(site, project):
+    inherit(site, project, 'expression')
     env = dict(PYTHONPATH=str(site))
 
     def tool(name, *args):
@@ -66,6 +72,11 @@ def test_inherit_swap_the_balancer_train_and_test_with_mmdets_own_tools(way, sit
     tested = tool('test.py', 'mine.py', 'out/epoch_1.pth').stdout
     pattern = r'pascal_voc/mAP: ([\d.]+)'
     assert re.search(pattern, tested)[1] == re.search(pattern, trained)[1]
+
+
+def test_inherit_by_path(site, project):
+    by_expression, by_path = (Config.fromfile(inherit(site, project, way)).to_dict() for way in ('expression', 'path'))
+    assert by_path == by_expression and by_path['train_cfg']['max_epochs'] == 1
 
 
 def test_read_base_cannot_inherit_old_style_configs(site, project):

@@ -1,10 +1,7 @@
 """Detectors in two processes, the second of which never sees an object. Spawned processes import it by this name."""
 
-import datetime
-
 import torch
 import torch.distributed
-from mmdet.utils import register_all_modules
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from small_yolov1 import batch
@@ -32,12 +29,6 @@ def models():
 
 def process(rank, out):
     """Saves the parameters after two steps as ``out.RANK``."""
-    torch.set_num_threads(1)
-    register_all_modules()
-    timeout = datetime.timedelta(seconds=60)  # a process that hangs fails
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2, timeout=timeout
-    )
     result = {}
     for name, (cfg, find_unused) in models().items():
         model = MMDistributedDataParallel(build(cfg), find_unused_parameters=find_unused)
@@ -46,4 +37,3 @@ def process(rank, out):
             model.train_step(batch(2, num_objects=2 * (1 - rank), seed=10 * rank + step), wrapper)
         result[name] = {key: value.detach() for key, value in model.module.named_parameters()}
     torch.save(result, f'{out}.{rank}')
-    torch.distributed.destroy_process_group()

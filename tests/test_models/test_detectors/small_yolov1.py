@@ -1,13 +1,10 @@
 """A small YOLO with SLF and random images for it. Spawned processes import it by this name."""
 
-import datetime
-
 import torch
 import torch.distributed
 from helpers import DIGITS_SLF
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
@@ -38,14 +35,8 @@ def batch(num_images=4, num_objects=2, seed=0):
     return dict(inputs=inputs, data_samples=samples)
 
 
-def two_processes(rank, out):
+def process(rank, out):
     """Trains with each setting of ``find_unused_parameters``; saves the parameters as ``out.RANK``."""
-    torch.set_num_threads(1)
-    timeout = datetime.timedelta(seconds=120)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2, timeout=timeout
-    )
-    register_all_modules()
     result = {}
     for find_unused in (False, True):
         model = MMDistributedDataParallel(build_detector(), find_unused_parameters=find_unused)
@@ -55,4 +46,3 @@ def two_processes(rank, out):
             model.train_step(batch(num_objects=2 * (1 - rank), seed=10 * rank + step), wrapper)
         result[find_unused] = {name: value.detach() for name, value in model.module.named_parameters()}
     torch.save(result, f'{out}.{rank}')
-    torch.distributed.destroy_process_group()

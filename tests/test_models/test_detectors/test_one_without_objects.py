@@ -3,13 +3,12 @@
 import pytest
 import torch
 from one_without_objects import models, process
+from processes import run_in_two
 
 
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
-    out = str(tmp_path_factory.mktemp('one_without_objects') / 'parameters')
-    torch.multiprocessing.spawn(process, (out,), nprocs=2)
-    return [torch.load(f'{out}.{rank}', weights_only=True) for rank in range(2)]
+    return run_in_two(process, tmp_path_factory.mktemp('one_without_objects') / 'parameters')
 
 
 @pytest.mark.parametrize('name', models())

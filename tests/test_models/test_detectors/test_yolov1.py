@@ -2,7 +2,8 @@
 
 import torch
 from mmengine.optim import OptimWrapper
-from small_yolov1 import batch, build_detector, two_processes
+from processes import run_in_two
+from small_yolov1 import batch, build_detector, process
 
 
 def loss_of(detector, data):
@@ -62,9 +63,7 @@ def test_predictions_do_not_depend_on_the_balancer():
 
 
 def test_two_processes_stay_equal_and_do_not_hang(tmp_path):
-    out = str(tmp_path / 'parameters')
-    torch.multiprocessing.spawn(two_processes, (out,), nprocs=2)
-    first, second = (torch.load(f'{out}.{rank}') for rank in range(2))
+    first, second = run_in_two(process, tmp_path / 'parameters')
     for find_unused in (False, True):
         start = dict(build_detector().named_parameters())
         for name, value in first[find_unused].items():

@@ -1,0 +1,42 @@
+"""Processes of tests. They start from one that has imported mmdet once for all, and import their function by name."""
+
+import datetime
+import faulthandler
+import multiprocessing
+import os
+import sys
+
+import torch
+import torch.distributed
+from mmdet.utils import register_all_modules
+
+LIMIT = 300  # seconds; a process that hangs ends then, and prints where each of its threads stands
+
+
+def forkserver():
+    """The context in which processes start."""
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(['slf_mmdet', 'mmdet.apis', 'mmdet.evaluation'])
+    return context
+
+
+def run_in_two(function, out):
+    """Calls ``function(rank, out)`` in two processes with gloo; returns what each saved as ``out.RANK``."""
+    out = str(out)
+    forkserver()
+    torch.multiprocessing.start_processes(_process, (function, out), nprocs=2, start_method='forkserver')
+    return [torch.load(f'{out}.{rank}', weights_only=True) for rank in range(2)]
+
+
+def _process(rank, function, out):
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    if sys.platform == 'linux':
+        os.environ['GLOO_SOCKET_IFNAME'] = 'lo'  # the name of a machine need not lead to it
+    torch.set_num_threads(1)
+    register_all_modules()
+    timeout = datetime.timedelta(seconds=LIMIT / 2)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2, timeout=timeout
+    )
+    function(rank, out)
+    torch.distributed.destroy_process_group()
