@@ -22,7 +22,7 @@ IN_PROCESS = [
 
 
 def run_python(
-    *args: str, cwd: Optional[Path] = None, env: Optional[dict] = None, check: bool = True, timeout: int = 300
+    *args: str, cwd: Optional[Path] = None, env: Optional[dict] = None, check: bool = True, timeout: int = 450
 ):
     """Runs ``python args`` and returns the finished process, with stdout and stderr together."""
     process = subprocess.Popen(

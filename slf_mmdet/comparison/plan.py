@@ -137,7 +137,7 @@ class Plan:
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with terminated() as asked_to_end, Progress(*columns, console=console) as bars:
+        with terminated() as asked_to_end, Progress(*columns, console=console, refresh_per_second=2) as bars:
             done = len(self.cells) - len(waiting)
             overall = bars.add_task('runs', total=len(self.cells), completed=done)
             try:
