@@ -39,7 +39,7 @@ def test_trains(name, data):
     assert all(torch.isfinite(torch.as_tensor(value)).all() for log in logs for value in log.values())
     parts = model.loss_balancer.parts
     losses = [sum(float(log[f'loss_{part}'] / log[f'balance/{part}']) for part in parts) for log in logs]  # unweighted
-    assert sum(losses[-4:]) < 0.9 * sum(losses[:4])
+    assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
     after = model.loss_balancer.state_dict()
     assert not torch.equal(after['decision_network.output.bias'], before['decision_network.output.bias'])
     weights = torch.tensor([[log[f'balance/{part}'] for part in parts] for log in logs])
