@@ -39,7 +39,7 @@ def run_tool(monkeypatch, capsys):
         except SystemExit as end:
             returncode = end.code or 0
         printed = capsys.readouterr()
-        assert not (check and returncode), printed
+        assert not (check and returncode), (returncode, printed)
         return subprocess.CompletedProcess(command, returncode, printed.out + printed.err)
 
     return run_tool

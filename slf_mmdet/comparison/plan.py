@@ -137,7 +137,7 @@ class Plan:
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with terminated() as asked_to_end, Progress(*columns, console=console, refresh_per_second=2) as bars:
+        with _terminated() as asked_to_end, Progress(*columns, console=console, refresh_per_second=2) as bars:
             done = len(self.cells) - len(waiting)
             overall = bars.add_task('runs', total=len(self.cells), completed=done)
             try:
@@ -185,7 +185,7 @@ class Plan:
 
 
 @contextlib.contextmanager
-def terminated() -> Iterator[Callable[[], bool]]:
+def _terminated() -> Iterator[Callable[[], bool]]:
     """Yields a function that says whether SIGTERM has come, which would end this process and leave its runs behind.
 
     To be told and not interrupted matters: a run may just be starting, and nobody would know it.

@@ -4,7 +4,6 @@ import functools
 import itertools
 
 import torch
-import torch.distributed
 from mmengine.model import MMDistributedDataParallel
 from registry import CONTEXT_DIM, PARTS, all_balancers, build, objective
 from torch import nn

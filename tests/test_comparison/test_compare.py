@@ -115,6 +115,26 @@ def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):
         os.killpg(process.pid, 0)
 
 
+@pytest.mark.parametrize('stubborn', [False, True])
+def test_sigterm_amid_a_start_ends_that_run_too(stubborn, tmp_path, monkeypatch):
+    code = f'import signal, time; {stubborn} and signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True)'
+    started = []
+
+    def start(*args):
+        started.append(subprocess.Popen([sys.executable, '-c', f'{code}; time.sleep(600)'], stdout=subprocess.PIPE))
+        started[0].stdout.readline()
+        os.kill(os.getpid(), signal.SIGTERM)
+        return started[0]
+
+    monkeypatch.setattr(Plan, '_start', start)
+    monkeypatch.setattr('slf_mmdet.comparison.plan.GRACE', 1 if stubborn else 60)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match='143'):
+        Plan(Config.fromfile(CONFIG), [parse_column('static')], [0], tmp_path).run()
+    assert started[0].returncode == (-signal.SIGKILL if stubborn else -signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_failed_cell_is_reported_and_the_others_go_on(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', 'bad=static(base_weights=dict(box=1))', '--seeds', '0')
     done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits, check=False)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-import torch.distributed
 from mmengine.model import MMDistributedDataParallel
 from tiny_run import TinyDetector, build_runner, image
 

@@ -1,7 +1,6 @@
 """Detectors in two processes, the second of which never sees an object. Spawned processes import it by this name."""
 
 import torch
-import torch.distributed
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from small_yolov1 import batch

@@ -1,7 +1,6 @@
 """A small YOLO with SLF and random images for it. Spawned processes import it by this name."""
 
 import torch
-import torch.distributed
 from helpers import DIGITS_SLF
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
