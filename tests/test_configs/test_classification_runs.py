@@ -128,6 +128,19 @@ def test_runs_on_files_of_mnist(mnist, tmp_path):
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
+def test_mnist_is_evaluated_on_the_images_that_it_is_not_trained_on(mnist):
+    from mmpretrain.registry import DATASETS
+
+    cfg = Config.fromfile(CONFIGS / 'classification/mnist/lenet_ce_1xb128-20e_mnist-32px.py')
+    sizes = {}
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.data_root = str(mnist)
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            sizes[split] = len(DATASETS.build(dataset))
+    assert sizes == dict(train=80, val=32, test=32)
+
+
 @pytest.fixture
 def imagenet(tmp_path):
     """A folder of images for each class, as ImageNet's."""

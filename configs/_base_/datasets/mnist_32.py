@@ -13,7 +13,10 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='MNIST', data_root='data/mnist', split='test', download=False, pipeline=pipeline),
+    # mmpretrain 1.2 picks the files by test_mode alone: with split='test' only, it reads the training images
+    dataset=dict(
+        type='MNIST', data_root='data/mnist', split='test', test_mode=True, download=False, pipeline=pipeline
+    ),
 )
 test_dataloader = val_dataloader
 
