@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .checks import is_count, is_number
-from .part_gradients import Shared, part_gradients, two_passes_suffice, weighted_gradient_and_slopes
+from .part_gradients import Shared, part_gradients
 from .processes import mean_over_processes
 from .safe_math import positive
 from .state import StepCounter
@@ -34,12 +34,15 @@ class Objective(nn.Module):
     default_kl_weight: ClassVar[float] = 20.0
     over_processes = False
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
+    def costs(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+    ) -> Tensor:
         """Costs of the parts.
 
         Args:
             losses: unweighted parts ``(n,)`` or ``(N, n)``, with their graph.
             base_weights: ``(n,)`` weights at the anchor.
+            weights: ``(n,)`` or ``(N, n)`` that the parts have now.
             shared: what all parts depend on, where ``needs_shared``.
             criterion: makes a scalar that is the lower, the better the batch's predictions are.
 
@@ -60,7 +63,9 @@ class JointObjective(Objective):
     anchor all weight ends on the smallest part.
     """
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
+    def costs(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+    ) -> Tensor:
         losses = losses.detach()
         return losses / positive(self._mean((base_weights * losses).sum(-1).mean()))
 
@@ -80,7 +85,9 @@ class NormalizedObjective(Objective):
         self.register_buffer('mean', torch.zeros(num_parts))
         self.mean: Tensor
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
+    def costs(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+    ) -> Tensor:
         losses = losses.detach()
         return losses / positive(base_weights.sum() * self._update(losses))
 
@@ -101,36 +108,43 @@ class ImprovementObjective(NormalizedObjective):
     mean :math:`m_i` instead of one step.
     """
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
+    def costs(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+    ) -> Tensor:
         losses = losses.detach()
         return (positive(self._update(losses)) / positive(losses)).log() / base_weights.sum()
 
 
 class HeldOutObjective(Objective):
-    r"""Gives weight to parts whose training helps images that they were not trained on.
+    r"""Gives weight to parts that give the step a better direction for images that it was not made of.
 
-    Liu & Lai, AAAI 2020, Eq. 1 asks for weights that are good on held-out data. To first order, a step on part i lowers
-    the reference R on other images by the inner product of the two gradients:
+    Liu & Lai, AAAI 2020, Eq. 1 asks for weights that are good on held-out data. A step of the detector goes along
+    :math:`G = \sum_i g_i`, the sum of the weighted gradients of the parts, and its length is the optimizer's matter
+    (Adam's does not depend on that of G at all). To first order a step of length 1 lowers the reference R on other
+    images by :math:`\langle G, r \rangle / |G|`; the logarithm of the weight of part i changes that by
 
-    .. math:: h_i = \langle \nabla \ell_i, r \rangle, \qquad
-              c_i = -\frac{\langle h_i \rangle}{W \max_j \sqrt{\langle h_j^2 \rangle}}, \qquad
+    .. math:: t_i = \langle g_i, r \rangle - \frac{\langle g_i, G \rangle}{|G|^2} \langle G, r \rangle, \qquad
+              c_i = -\frac{\langle t_i \rangle}{W \max_j \sqrt{\langle t_j^2 \rangle}}, \qquad
               r \leftarrow \beta r + (1 - \beta) \nabla R \text{ after that}
 
-    :math:`\langle \cdot \rangle` are running means of the same horizon :math:`\beta`, as the trace of online
-    hypergradient methods; divided by a root mean square, help that comes and goes with the batch counts for little. As
-    :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within a factor :math:`e^{1 / \kappa}` of its share
-    before normalisation: a signal that is wrong cannot make the weights collapse. The gradients are taken at the last
-    shared layer. The reference r holds the batches before this one, so no image is compared with itself.
+    up to a factor: what a part gives to the direction, less its share in the step. So :math:`\sum_i t_i = 0`, and a part
+    whose gradient is large has no advantage of it. :math:`\langle \cdot \rangle` are running means of the same
+    horizon :math:`\beta`, as the trace of online hypergradient methods; divided by a root mean square, help that comes
+    and goes with the batch counts for little. As :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within
+    a factor :math:`e^{1 / \kappa}` of its share before normalisation: a signal that is wrong cannot make the weights
+    collapse. The reference r holds the batches before this one, so no image is compared with itself.
 
-    Cost: two backward passes from the loss down to ``shared``, every ``interval`` iterations; one for each part where
-    an operation on the way can be differentiated once only, as some compiled ones of mmcv. ``'criterion'`` adds that
-    loss and its backward pass.
+    The gradients are those of ``shared``, which the parts must have in common: at an output layer with rows of their
+    own they have nothing to say to each other.
+
+    Cost: a backward pass of each part from the loss down to ``shared``, every ``interval`` iterations; ``'criterion'``
+    adds that loss and its backward pass.
 
     Args:
         num_parts: n.
-        reference: what R is: ``'base'`` for the base-weighted sum of the parts, which no weights but the base weights
-            can lower best, or ``'criterion'`` for what the detector offers as a measure of its detections. The YOLOv1
-            head and ``BalancedDetector`` offer :func:`~slf_mmdet.losses.soft_average_precision`.
+        reference: what R is: ``'base'`` for the base-weighted sum of the parts, or ``'criterion'`` for what the detector
+            offers as a measure of its detections. The YOLOv1 head and ``BalancedDetector`` offer
+            :func:`~slf_mmdet.losses.soft_average_precision`.
         momentum: :math:`\beta` in [0, 1); 0 compares this batch with the one before it, and nothing else.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.
     """
@@ -138,54 +152,50 @@ class HeldOutObjective(Objective):
     needs_shared = True
     default_kl_weight = 1.0
 
-    def __init__(self, num_parts: int, reference: str = 'base', momentum: float = 0.95, interval: int = 1) -> None:
+    def __init__(self, num_parts: int, reference: str = 'base', momentum: float = 0.95, interval: int = 5) -> None:
         super().__init__()
         self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
         self.interval = interval
         self.register_buffer('reference', torch.zeros(0))  # sized by the first gradient
-        self.register_buffer('helps', torch.zeros(num_parts))
+        self.register_buffer('tilts', torch.zeros(num_parts))
         self.register_buffer('squares', torch.zeros(num_parts))
         self.reference: Tensor
-        self.helps: Tensor
+        self.tilts: Tensor
         self.squares: Tensor
-        self._two_passes: Optional[bool] = None  # not known yet
         self.calls = StepCounter()
 
-    def costs(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion = None) -> Tensor:
+    def costs(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+    ) -> Tensor:
         if self.training and torch.is_grad_enabled():
             if self.calls.value % self.interval == 0:
-                self._compare(losses, base_weights, shared, criterion)
+                self._compare(losses, base_weights, weights.detach(), shared, criterion)
             self.calls.advance()
-        return -self.helps / positive(base_weights.sum() * self.squares.max().sqrt())
+        return -self.tilts / positive(base_weights.sum() * self.squares.max().sqrt())
 
-    def _compare(self, losses: Tensor, base_weights: Tensor, shared: Shared, criterion: Criterion) -> None:
-        gradient, slopes = self._differentiate(losses, base_weights, shared)
-        if self.needs_criterion:
-            if criterion is None:
-                raise ValueError(
-                    "objective 'heldout': reference='criterion' needs a detector that offers a measure of its "
-                    "detections, as YOLOV1Head and BalancedDetector do. Take reference='base' for others."
-                )
-            gradient = part_gradients(criterion().unsqueeze(0), shared)[0]
-        gradient, slopes = self._mean(gradient), self._mean(slopes)
+    def _compare(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion
+    ) -> None:
+        gradients = self._mean(part_gradients(losses, shared))
+        if not self.needs_criterion:
+            wanted = base_weights @ gradients
+        elif criterion is None:
+            raise ValueError(
+                "objective 'heldout': reference='criterion' needs a detector that offers a measure of its "
+                "detections, as YOLOV1Head and BalancedDetector do. Take reference='base' for others."
+            )
+        else:
+            wanted = self._mean(part_gradients(criterion().unsqueeze(0), shared)[0])
         if len(self.reference) == 0:
-            self.reference = torch.zeros_like(gradient)
-        slopes = slopes.to(self.helps)
-        finite = gradient.isfinite().all() & slopes.isfinite().all()  # one bad batch must not spoil what is remembered
-        for mean, now in ((self.helps, slopes), (self.squares, slopes.square()), (self.reference, gradient)):
+            self.reference = torch.zeros_like(wanted)
+        weighted = gradients * (weights if weights.dim() == 1 else weights.mean(0)).unsqueeze(1)
+        step = weighted.sum(0)
+        helps = weighted @ self.reference
+        tilts = helps - weighted @ step / positive(step.square().sum()) * helps.sum()
+        finite = wanted.isfinite().all() & tilts.isfinite().all()  # one bad batch must not spoil what is remembered
+        for mean, now in ((self.tilts, tilts), (self.squares, tilts.square()), (self.reference, wanted)):
             mean.copy_(torch.where(finite, torch.lerp(now, mean, self.momentum), mean))
-
-    def _differentiate(self, losses: Tensor, base_weights: Tensor, shared: Shared) -> Tuple[Tensor, Tensor]:
-        """Gradient of the base-weighted loss ``(D,)``, and slope of each part along the reference ``(n,)``."""
-        if len(self.reference) == 0:
-            return weighted_gradient_and_slopes(losses, base_weights, shared, None)
-        if self._two_passes is None:
-            self._two_passes = two_passes_suffice(losses, base_weights, shared, self.reference)
-        if self._two_passes:
-            return weighted_gradient_and_slopes(losses, base_weights, shared, self.reference)
-        gradients = part_gradients(losses, shared)
-        return base_weights @ gradients, gradients @ self.reference
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
         saved = state_dict.get(f'{prefix}reference')

@@ -155,10 +155,11 @@ class SLFBalancer(SampledWeights, LossBalancer):
         anchored = self.total_weight * q
         if self.literal:
             return Weighing(weights.mul(0).add(anchored) if step < self.warmup else weights)
-        costs = self.objective.costs(losses, anchored, shared, criterion)
+        applied = anchored.expand_as(weights) if step < self.warmup else weights.detach()
+        costs = self.objective.costs(losses, anchored, applied, shared, criterion)
         kl = (log_p.exp() * (log_p - q.log())).sum(-1).mean()
         goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
-        return Weighing(anchored.expand_as(weights) if step < self.warmup else weights.detach(), penalty=goal)
+        return Weighing(applied, penalty=goal)
 
     def tilted(self, tilt: Tensor) -> Tensor:
         r"""Log-probabilities ``(N, n)`` from what the decision network puts out: :math:`\log q` plus its tilt.

@@ -1,7 +1,8 @@
-"""Average precision of detections, made differentiable."""
+"""Mean average precision of detections, made differentiable."""
 
 import torch
 from torch import Tensor
+from torchvision.ops import batched_nms
 
 NUM_CANDIDATES = 400
 
@@ -15,64 +16,91 @@ def soft_average_precision(
     gt_labels: Tensor,
     gt_image: Tensor,
     num_candidates: int = NUM_CANDIDATES,
-    score_tau: float = 0.05,
+    score_tau: float = 0.2,
     iou_thr: float = 0.5,
     iou_tau: float = 0.05,
 ) -> Tensor:
-    r"""How high the batch's correct detections rank, with ranks and hits relaxed to sigmoids.
+    r"""Mean over the classes of how high the correct detections of a batch rank, with ranks and hits relaxed.
 
-    As Smooth-AP (Brown et al., ECCV 2020), over the best-scored detections of all images together:
+    As Smooth-AP (Brown et al., ECCV 2020), over the best-scored detections of all images together. For a class with G
+    objects, and its detections i, j:
 
-    .. math:: AP = \frac{1}{G} \sum_i q_i \frac{\sum_j q_j b_{ij}}{\sum_j b_{ij}}, \qquad
-              b_{ij} = \sigma((s_j - s_i) / \tau), \qquad q_i = \sigma((IoU_i - 0.5) / \tau_{IoU})
+    .. math:: AP = \frac{1}{G} \sum_i q_i \frac{q_i + \sum_{j \ne i} q_j b_{ij}}{1 + \sum_{j \ne i} b_{ij}}, \qquad
+              b_{ij} = \sigma\left(\frac{\log s_j - \log s_i}{\tau}\right), \qquad
+              q_i = \sigma\left(\frac{IoU_i - 0.5}{\tau_{IoU}}\right)
 
-    :math:`IoU_i` is that with the best object of the detection's class in its image, G the number of objects. Boxes
-    that a non-maximum suppression would remove count, so the value may exceed 1; it is a criterion, not a metric.
+    As the metric, it sees the order of the scores alone: a factor on all of them changes nothing. And an object counts
+    once: its hit is the best-scored detection of its class that overlaps it by ``iou_thr``, or else the one that
+    overlaps it most; all other detections have :math:`q = 0`. A measure without these two properties asks for weights
+    that make all scores large. As both temperatures go to 0 it is the average precision, without the envelope that
+    PASCAL VOC lays over precisions.
 
     Args:
-        boxes: ``(D, 4)`` x1, y1, x2, y2 in any unit.
-        scores: ``(D,)``.
+        boxes: ``(D, 4)`` x1, y1, x2, y2 in any unit, after non-maximum suppression.
+        scores: ``(D,)`` >= 0.
         labels: ``(D,)`` class index.
         image: ``(D,)`` index of the detection's image.
         gt_boxes: ``(G, 4)`` of the objects, in the same unit.
         gt_labels: ``(G,)``.
         gt_image: ``(G,)``.
         num_candidates: the number of detections, best first.
-        score_tau: :math:`\tau` > 0, in units of the scores.
+        score_tau: :math:`\tau` > 0; scores within this share of each other are about equal.
         iou_thr: IoU from which a detection is more right than wrong.
         iou_tau: :math:`\tau_{IoU}` > 0.
 
     Returns:
-        A scalar >= 0, differentiable in boxes and scores; 0 without objects or detections.
+        A scalar in [0, 1], differentiable in boxes and scores; 0 without objects or detections.
     """
     if len(gt_boxes) == 0 or len(boxes) == 0:
         return 0 * (boxes.sum() + scores.sum())
     best, chosen = scores.topk(min(num_candidates, len(scores)))
-    possible = (gt_image == image[chosen].unsqueeze(1)) & (gt_labels == labels[chosen].unsqueeze(1))
-    iou = _iou(boxes[chosen].unsqueeze(1), gt_boxes).masked_fill(~possible, 0).amax(1)
-    hit = ((iou - iou_thr) / iou_tau).sigmoid() * (iou > 0)
-    before = ((best - best.unsqueeze(1)) / score_tau).sigmoid()
-    precision = before @ hit / before.sum(1)
-    return (hit * precision).sum() / len(gt_boxes)
+    kind = labels[chosen]
+    possible = (gt_image == image[chosen].unsqueeze(1)) & (gt_labels == kind.unsqueeze(1))
+    iou = _iou(boxes[chosen].unsqueeze(1), gt_boxes).masked_fill(~possible, 0)
+    hits = ((iou - iou_thr) / iou_tau).sigmoid().masked_fill(~_one_each(iou.detach(), iou_thr), 0).sum(1)
+    log_scores = best.clamp_min(torch.finfo(best.dtype).tiny).log()
+    before = ((log_scores - log_scores.unsqueeze(1)) / score_tau).sigmoid()
+    before = before.masked_fill(kind != kind.unsqueeze(1), 0)
+    before = torch.where(torch.eye(len(best), dtype=torch.bool, device=best.device), torch.ones_like(before), before)
+    precision = before @ hits / before.sum(1)
+    classes, objects = gt_labels.unique(return_counts=True)
+    share = ((kind.unsqueeze(1) == classes) / (objects * len(classes))).sum(1)  # of the mean, 0 without objects
+    return (hits * precision * share).sum()
 
 
 def best_detections(
-    boxes: Tensor, scores: Tensor, number: int = NUM_CANDIDATES
+    boxes: Tensor, scores: Tensor, number: int = NUM_CANDIDATES, iou_threshold: float = 0.5
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The best-scored pairs of a box and a class of all images together.
+    """The best-scored pairs of a box and a class of all images together, after non-maximum suppression.
 
     Args:
         boxes: ``(N, M, 4)``.
         scores: ``(N, M, C)``.
-        number: of pairs, at most.
+        number: of pairs before the suppression, at most.
+        iou_threshold: of the suppression, within each class of an image.
 
     Returns:
         boxes ``(D, 4)``, scores, labels and index of the image, ``(D,)``.
     """
     num_boxes, num_classes = scores.shape[1:]
     best, pair = scores.flatten().topk(min(number, scores.numel()))
-    box = pair // num_classes
-    return boxes.flatten(0, 1)[box], best, pair % num_classes, box // num_boxes
+    box, label = pair // num_classes, pair % num_classes
+    image, found = box // num_boxes, boxes.flatten(0, 1)[box]
+    kept = batched_nms(found.detach(), best.detach(), image * num_classes + label, iou_threshold)
+    return found[kept], best[kept], label[kept], image[kept]
+
+
+def _one_each(iou: Tensor, iou_thr: float) -> Tensor:
+    """Which of the detections ``(D,)``, best first, is the hit of which object ``(G,)``: ``(D, G)``, one for each.
+
+    A detection can be the hit only of the object that it overlaps most.
+    """
+    nearest = torch.zeros_like(iou, dtype=torch.bool).scatter_(1, iou.argmax(1, keepdim=True), True) & (iou > 0)
+    right = nearest & (iou >= iou_thr)
+    first = right.int().argmax(0)
+    closest = iou.masked_fill(~nearest, 0).argmax(0)
+    hit = torch.where(right.any(0), first, closest)
+    return torch.zeros_like(nearest).scatter_(0, hit.unsqueeze(0), True) & nearest
 
 
 def _iou(boxes: Tensor, others: Tensor) -> Tensor:

@@ -146,7 +146,7 @@ class StochasticLoss(SampledWeights):
             mixed = (weights.detach() * losses).sum(-1)
             loss = self.loss_weight * weight_reduce_loss(mixed, None, reduction, avg_factor)
             kl = F.kl_div(self.initial_p.log().expand_as(log_p), log_p, reduction='batchmean', log_target=True)
-            costs = self.objective.costs(losses, self.initial_p, None)
+            costs = self.objective.costs(losses, self.initial_p, weights, None)
             goal = (weights * costs).sum(-1).mean() + self.kl_weight * kl
             return loss + (goal - goal.detach()) / loss.numel()  # only its gradient counts
 

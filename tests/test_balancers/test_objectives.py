@@ -7,7 +7,7 @@ import torch
 from registry import BASE_WEIGHTS, PARTS, build, objective, random_context, random_parts
 
 from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
-from slf_mmdet.balancers.part_gradients import part_gradients, two_passes_suffice, weighted_gradient_and_slopes
+from slf_mmdet.balancers.part_gradients import part_gradients
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
 
@@ -18,7 +18,7 @@ def batches(steps, num_images=3):
 
 def test_joint_is_the_loss_without_its_unit():
     (losses,) = batches(1)
-    costs = build_objective('joint', 4).costs(losses, BASE, None)
+    costs = build_objective('joint', 4).costs(losses, BASE, BASE, None)
     base_loss = sum(BASE[i] * losses[k, i] for i in range(4) for k in range(3)) / 3
     torch.testing.assert_close(costs, losses / base_loss)
     assert (BASE * costs).sum(-1).mean().item() == pytest.approx(1)
@@ -29,7 +29,7 @@ def test_running_means_follow_their_formula(name):
     made = build_objective(dict(type=name, momentum=0.7), 4)
     mean = None
     for losses in batches(5):
-        costs = made.costs(losses, BASE, None)
+        costs = made.costs(losses, BASE, BASE, None)
         now = losses.mean(0)
         mean = now if mean is None else 0.7 * mean + 0.3 * now
         expected = losses / mean / 7.5 if name == 'normalized' else (mean / losses).log() / 7.5
@@ -49,22 +49,34 @@ class Linear:
 
 
 @pytest.mark.parametrize('reference', ['base', 'criterion'])
-def test_heldout_compares_each_part_with_the_batches_before(reference):
-    problem, made = Linear(5), build_objective(dict(type='heldout', momentum=0.6, reference=reference), 4)
+def test_heldout_compares_the_direction_of_each_part_with_the_batches_before(reference):
+    """The tilt of each part is the derivative of the reference along a step of length 1, by finite differences."""
+    problem = Linear(5)
+    made = build_objective(dict(type='heldout', momentum=0.6, reference=reference, interval=1), 4)
     wanted = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
-    trace, mean, square = [0.0] * 6, [0.0] * 4, [0.0] * 4
+    weights = torch.rand(5, 3, 4, generator=torch.Generator().manual_seed(2)) + 0.1  # of three images
+    trace, mean, square = torch.zeros(6, dtype=torch.double), [0.0] * 4, [0.0] * 4
     for step in range(5):
-        costs = made.costs(problem.losses(step), BASE, problem.shared, lambda step=step: wanted[step] @ problem.shared)
-        g = problem.gradients[step].tolist()
-        helps = [sum(a * b for a, b in zip(g[i], trace)) for i in range(4)]
-        mean = [0.6 * old + 0.4 * new for old, new in zip(mean, helps)]
-        square = [0.6 * old + 0.4 * new**2 for old, new in zip(square, helps)]
+        costs = made.costs(
+            problem.losses(step), BASE, weights[step], problem.shared, lambda step=step: wanted[step] @ problem.shared
+        )
+        g = problem.gradients[step].double()
+
+        def lowered(logs, step=step, g=g, trace=trace):
+            """By how much a step with these log-weights lowers the reference, times the length of the gradient now."""
+            now = weights[step].double().mean(0)
+            direction = (now * logs.exp()) @ g
+            return (direction @ trace / direction.norm() * (now @ g).norm()).item()
+
+        tilts = [(lowered(1e-5 * unit) - lowered(-1e-5 * unit)) / 2e-5 for unit in torch.eye(4, dtype=torch.double)]
+        assert sum(tilts) == pytest.approx(0, abs=1e-6)
+        mean = [0.6 * old + 0.4 * new for old, new in zip(mean, tilts)]
+        square = [0.6 * old + 0.4 * new**2 for old, new in zip(square, tilts)]
         scale = 7.5 * math.sqrt(max(square))
         expected = [-value / scale if scale else 0.0 for value in mean]
         assert costs.tolist() == pytest.approx(expected, abs=1e-5)
-        base = [sum(float(BASE[i]) * g[i][d] for i in range(4)) for d in range(6)]
-        now = base if reference == 'base' else wanted[step].tolist()
-        trace = [0.6 * old + 0.4 * new for old, new in zip(trace, now)]
+        now = BASE.double() @ g if reference == 'base' else wanted[step].double()
+        trace = 0.6 * trace + 0.4 * now
 
 
 def test_heldout_costs_are_bounded_whatever_the_gradients():
@@ -73,13 +85,13 @@ def test_heldout_costs_are_bounded_whatever_the_gradients():
         shared = torch.zeros(6, requires_grad=True)
         scale = torch.tensor([1e-9, 1.0, 1e9, 1e3]).unsqueeze(1)
         gradients = scale * torch.randn(4, 6, generator=torch.Generator().manual_seed(step))
-        costs = made.costs(gradients @ shared, BASE, shared)
+        costs = made.costs(gradients @ shared, BASE, BASE, shared)
         assert (7.5 * costs).abs().max() <= 1 + 1e-5
 
 
 def test_heldout_keeps_its_costs_between_comparisons():
     problem, made = Linear(7), build_objective(dict(type='heldout', interval=3), 4)
-    costs = [tuple(made.costs(problem.losses(step), BASE, problem.shared).tolist()) for step in range(7)]
+    costs = [tuple(made.costs(problem.losses(step), BASE, BASE, problem.shared).tolist()) for step in range(7)]
     assert costs[0] == costs[1] == costs[2] == (0.0,) * 4  # nothing to compare with
     assert costs[3] == costs[4] == costs[5] != costs[0]
     assert costs[6] != costs[5]
@@ -89,22 +101,22 @@ def test_heldout_goes_on_after_a_resume():
     problem = Linear(6)
     first = build_objective(dict(type='heldout', interval=2), 4)
     for step in range(3):
-        first.costs(problem.losses(step), BASE, problem.shared)
+        first.costs(problem.losses(step), BASE, BASE, problem.shared)
     second = build_objective(dict(type='heldout', interval=2), 4)
     second.load_state_dict(first.state_dict())
     for step in range(3, 6):
-        expected = first.costs(problem.losses(step), BASE, problem.shared)
-        assert torch.equal(second.costs(problem.losses(step), BASE, problem.shared), expected)
+        expected = first.costs(problem.losses(step), BASE, BASE, problem.shared)
+        assert torch.equal(second.costs(problem.losses(step), BASE, BASE, problem.shared), expected)
 
 
 def test_heldout_learns_nothing_from_a_batch_that_is_not_finite():
     problem, made = Linear(4), build_objective('heldout', 4)
     for step in range(3):
         losses = problem.losses(step)
-        before = made.helps.clone()
-        costs = made.costs(losses * (float('nan') if step == 1 else 1.0), BASE, problem.shared)
+        before = made.tilts.clone()
+        costs = made.costs(losses * (float('nan') if step == 1 else 1.0), BASE, BASE, problem.shared)
         assert costs.isfinite().all() and made.reference.isfinite().all()
-        assert step != 1 or torch.equal(made.helps, before)
+        assert step != 1 or torch.equal(made.tilts, before)
 
 
 def test_part_gradients():
@@ -116,102 +128,6 @@ def test_part_gradients():
     losses.sum().backward()  # the graph is still there
     with pytest.raises(ValueError, match='neither `shared` nor the context carries a graph'):
         part_gradients(losses, torch.ones(2))
-
-
-class OnceDifferentiable(torch.autograd.Function):
-    """The square, whose gradient is no longer differentiable, as that of mmcv's compiled operations."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.square()
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx, grad):
-        return 2 * ctx.saved_tensors[0] * grad
-
-
-def squares(x, square):
-    """Three parts of two images, the last of which does not depend on x."""
-    return torch.stack([square(x).sum() * torch.ones(2), square(x[:2]).prod() * torch.ones(2), torch.ones(2)], dim=1)
-
-
-def test_weighted_gradient_and_slopes_are_those_of_the_part_gradients():
-    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
-    losses, weights, direction = squares(x, torch.square), torch.tensor([5.0, 1.0, 0.5]), torch.tensor([1.0, 0.3, -2.0])
-    gradients = part_gradients(losses, x)
-    for along in (direction, None):
-        gradient, slopes = weighted_gradient_and_slopes(losses, weights, x, along)
-        torch.testing.assert_close(gradient, weights @ gradients)
-        torch.testing.assert_close(slopes, gradients @ along if along is not None else torch.zeros(3))
-        assert not gradient.requires_grad and not slopes.requires_grad
-    losses.sum().backward()  # the graph is still there
-
-
-class Untracked(torch.autograd.Function):
-    """The square, whose gradient comes from outside torch and does not say that it has none of its own."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x.square()
-
-    @staticmethod
-    def backward(ctx, grad):
-        return torch.from_numpy(2 * ctx.saved_tensors[0].detach().numpy() * grad.detach().numpy())
-
-
-class Failing(torch.autograd.Function):
-    """The square, whose gradient can be computed once and then fails, as where memory runs out."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return x.square()
-
-    @staticmethod
-    def backward(ctx, grad):
-        if grad.requires_grad:
-            raise RuntimeError('out of memory')
-        return grad
-
-
-def mixed(square):
-    """Parts of which one is made with that square, one without."""
-    return lambda x: torch.stack([square(x).sum(), torch.square(x).prod()])
-
-
-@pytest.mark.parametrize('square', [OnceDifferentiable.apply, Untracked.apply])
-@pytest.mark.parametrize('parts', [mixed, lambda square: lambda x: squares(x, square)])
-def test_heldout_does_without_second_derivatives(square, parts):
-    x = torch.tensor([0.5, -1.0, 2.0], requires_grad=True)
-    num_parts = parts(square)(x).shape[-1]
-    made = [build_objective('heldout', num_parts) for _ in range(2)]
-    for _ in range(3):
-        once, twice = (
-            objective.costs(parts(of)(x), BASE[:num_parts], x) for objective, of in zip(made, (square, torch.square))
-        )
-        torch.testing.assert_close(once, twice)
-    assert once.abs().sum() > 0
-    assert [objective._two_passes for objective in made] == [False, True]
-
-
-def test_no_other_error_is_hidden():
-    x = torch.ones(3, requires_grad=True)
-    with pytest.raises(RuntimeError, match='out of memory'):
-        two_passes_suffice(mixed(Failing.apply)(x), BASE[:2], x, torch.ones(3))
-
-
-def test_what_is_not_finite_decides_nothing():
-    x = torch.tensor([1.0, float('inf'), 1.0], requires_grad=True)
-    assert two_passes_suffice(mixed(torch.square)(x), BASE[:2], x, torch.ones(3)) is None
-
-
-def test_parts_that_do_not_depend_on_what_is_shared_have_no_slope():
-    x, y = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
-    gradient, slopes = weighted_gradient_and_slopes(mixed(torch.square)(y), BASE[:2], x, torch.ones(3))
-    assert gradient.tolist() == [0.0] * 3 and slopes.tolist() == [0.0] * 2
-    assert two_passes_suffice(mixed(torch.square)(y), BASE[:2], x, torch.ones(3))
 
 
 class Toy:
@@ -339,7 +255,7 @@ def test_only_the_criterion_as_reference_asks_for_it():
     context = random_context().requires_grad_()
     parts = {name: (context * (i + 1)).mean(1) for i, name in enumerate(PARTS)}
     for reference in ('base', 'criterion'):
-        balancer = build('SLFBalancer', objective=dict(type='heldout', reference=reference))
+        balancer = build('SLFBalancer', objective=dict(type='heldout', reference=reference, interval=1))
         assert balancer.needs_criterion == (reference == 'criterion')
         balancer(parts, context, criterion=criterion)
         assert bool(asked) == (reference == 'criterion')

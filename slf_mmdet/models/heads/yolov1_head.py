@@ -190,12 +190,22 @@ class YOLOV1Head(BaseDenseHead):
         return self.loss_balancer(
             parts,
             context=output.flatten(1),
-            shared=self.layers[-1].weight,
+            shared=self._last_shared(),
             # how far the ranking of the batch's detections is from the ideal one
             criterion=lambda: (
                 1 - soft_average_precision(*best_detections(*self.decode(output)), corners, labels, image)
             ),
         )
+
+    def _last_shared(self) -> Tensor:
+        """Parameters of the last layer that all parts depend on: the output layer has rows for each of them.
+
+        Of fully and locally connected layers, whose weights may take a gigabyte, the biases.
+        """
+        kinds = (nn.Conv2d, nn.Linear, LocallyConnected2d)
+        hidden = [layer for layer in self.layers[:-1].modules() if isinstance(layer, kinds)]
+        last = hidden[-1] if hidden else self.layers[-1]
+        return last.weight if isinstance(last, nn.Conv2d) or not hidden else last.bias
 
     def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
         """Sum of ``loss_cls`` over the cells with an object, ``(N,)``."""

@@ -79,7 +79,7 @@ def test_a_step_along_it_raises_the_average_precision(data):
 
 def test_heldout_criterion_weighs_the_parts_of_a_detector(data):
     cfg = tiny_model('retinanet')
-    cfg.loss_balancer.update(objective=dict(type='heldout', reference='criterion'))
+    cfg.loss_balancer.update(objective=dict(type='heldout', reference='criterion', interval=1))
     cfg.detector.test_cfg.score_thr = 0.0
     model = build(cfg)
     inputs = model.data_preprocessor(copy.deepcopy(data), training=True)
@@ -89,5 +89,5 @@ def test_heldout_criterion_weighs_the_parts_of_a_detector(data):
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
-    helps = model.loss_balancer.objective.helps
-    assert helps.abs().min() > 0 and helps.isfinite().all()
+    tilts = model.loss_balancer.objective.tilts
+    assert tilts.abs().min() > 0 and tilts.isfinite().all()

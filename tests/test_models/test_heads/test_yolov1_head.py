@@ -8,6 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from slf_mmdet.balancers import SLFBalancer, StaticBalancer
+from slf_mmdet.balancers.part_gradients import part_gradients
 from slf_mmdet.losses.yolov1 import PARTS
 
 S, B, C = 7, 2, 3
@@ -189,15 +190,38 @@ def test_the_criterion_is_lowest_for_a_perfect_output():
 
 @pytest.mark.parametrize('measure', ['base', 'criterion'])
 def test_heldout_objective_trains_the_decision_network(measure):
-    objective = dict(type='heldout', reference=measure, momentum=0.5)
+    objective = dict(type='heldout', reference=measure, momentum=0.5, interval=1)
     head = build_head(loss_balancer=dict(type='SLFBalancer', objective=objective), dropout=0.0)
     x = (torch.rand(2, 8, S, S),)
     data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
     for _ in range(2):  # the first batch has none before it
         head.zero_grad()
         sum(value for key, value in head.loss(x, data).items() if 'loss' in key).backward()
-    assert head.loss_balancer.objective.helps.abs().sum() > 0
+    assert head.loss_balancer.objective.tilts.abs().sum() > 0
     assert head.loss_balancer.decision_network.output.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('head_type', ['conv', 'fc', 'local'])
+@pytest.mark.parametrize('hidden_channels', [(16,), ()])
+def test_parts_are_compared_at_a_layer_that_they_have_in_common(head_type, hidden_channels):
+    """Of the output layer's rows each part has its own, so gradients there say nothing of one another."""
+    found = []
+
+    class Recorder(StaticBalancer):
+        needs_shared = True
+
+        def weigh(self, losses, context, shared=None):
+            found.append(part_gradients(losses, shared))
+            return super().weigh(losses, context)
+
+    torch.manual_seed(0)
+    head = build_head(head_type=head_type, hidden_channels=hidden_channels, dropout=0.0)
+    head.loss_balancer = Recorder(parts=PARTS)
+    data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
+    head.loss((torch.rand(2, 8, S, S),), data)
+    coord, cls, obj, _ = found[0]
+    everywhere = (coord * cls * obj != 0).float().mean().item()
+    assert everywhere == 0 if not hidden_channels else everywhere > 0.5
 
 
 @pytest.mark.parametrize('balancer', ['StaticBalancer', 'SLFBalancer'])
