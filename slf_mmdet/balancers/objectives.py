@@ -1,6 +1,6 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
-from typing import Any, Callable, ClassVar, Dict, Optional, Tuple, Type, Union
+from typing import Any, Callable, ClassVar, Dict, Optional, Type, Union
 
 import torch
 from torch import Tensor, nn
@@ -127,8 +127,8 @@ class HeldOutObjective(Objective):
               c_i = -\frac{\langle t_i \rangle}{W \max_j \sqrt{\langle t_j^2 \rangle}}, \qquad
               r \leftarrow \beta r + (1 - \beta) \nabla R \text{ after that}
 
-    up to a factor: what a part gives to the direction, less its share in the step. So :math:`\sum_i t_i = 0`, and a part
-    whose gradient is large has no advantage of it. :math:`\langle \cdot \rangle` are running means of the same
+    up to a factor: what a part gives to the direction, less its share in the step. So :math:`\sum_i t_i = 0`, and a
+    part whose gradient is large has no advantage of it. :math:`\langle \cdot \rangle` are running means of the same
     horizon :math:`\beta`, as the trace of online hypergradient methods; divided by a root mean square, help that comes
     and goes with the batch counts for little. As :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within
     a factor :math:`e^{1 / \kappa}` of its share before normalisation: a signal that is wrong cannot make the weights
@@ -142,8 +142,8 @@ class HeldOutObjective(Objective):
 
     Args:
         num_parts: n.
-        reference: what R is: ``'base'`` for the base-weighted sum of the parts, or ``'criterion'`` for what the detector
-            offers as a measure of its detections. The YOLOv1 head and ``BalancedDetector`` offer
+        reference: what R is: ``'base'`` for the base-weighted sum of the parts, or ``'criterion'`` for what the
+            detector offers as a measure of its detections. The YOLOv1 head and ``BalancedDetector`` offer
             :func:`~slf_mmdet.losses.soft_average_precision`.
         momentum: :math:`\beta` in [0, 1); 0 compares this batch with the one before it, and nothing else.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.

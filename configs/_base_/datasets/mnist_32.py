@@ -14,9 +14,7 @@ val_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     # mmpretrain 1.2 picks the files by test_mode alone: with split='test' only, it reads the training images
-    dataset=dict(
-        type='MNIST', data_root='data/mnist', split='test', test_mode=True, download=False, pipeline=pipeline
-    ),
+    dataset=dict(type='MNIST', data_root='data/mnist', split='test', test_mode=True, download=False, pipeline=pipeline),
 )
 test_dataloader = val_dataloader
 

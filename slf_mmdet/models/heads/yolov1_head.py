@@ -205,7 +205,9 @@ class YOLOV1Head(BaseDenseHead):
         kinds = (nn.Conv2d, nn.Linear, LocallyConnected2d)
         hidden = [layer for layer in self.layers[:-1].modules() if isinstance(layer, kinds)]
         last = hidden[-1] if hidden else self.layers[-1]
-        return last.weight if isinstance(last, nn.Conv2d) or not hidden else last.bias
+        place = last.weight if isinstance(last, nn.Conv2d) or not hidden else last.bias
+        assert isinstance(place, Tensor)
+        return place
 
     def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
         """Sum of ``loss_cls`` over the cells with an object, ``(N,)``."""
