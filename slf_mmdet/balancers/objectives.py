@@ -125,14 +125,15 @@ class HeldOutObjective(Objective):
 
     .. math:: t_i = \langle g_i, r \rangle - \frac{\langle g_i, G \rangle}{|G|^2} \langle G, r \rangle, \qquad
               c_i = -\frac{\langle t_i \rangle}{W \max_j \sqrt{\langle t_j^2 \rangle}}, \qquad
-              r \leftarrow \beta r + (1 - \beta) \nabla R \text{ after that}
+              r \leftarrow \nabla R \text{ after that}
 
     up to a factor: what a part gives to the direction, less its share in the step. So :math:`\sum_i t_i = 0`, and a
-    part whose gradient is large has no advantage of it. :math:`\langle \cdot \rangle` are running means of the same
-    horizon :math:`\beta`, as the trace of online hypergradient methods; divided by a root mean square, help that comes
-    and goes with the batch counts for little. As :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within
-    a factor :math:`e^{1 / \kappa}` of its share before normalisation: a signal that is wrong cannot make the weights
-    collapse. The reference r holds the batches before this one, so no image is compared with itself.
+    part whose gradient is large has no advantage of it. :math:`\langle \cdot \rangle` are running means of the horizon
+    :math:`\beta`; divided by a root mean square, help that comes and goes with the batch counts for little. As
+    :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within a factor :math:`e^{1 / \kappa}` of its share
+    before normalisation: a signal that is wrong cannot make the weights collapse. The reference r is that of the batch
+    compared before, so no image is compared with itself. (A decayed trace of it lags behind the weights, which then
+    swing.)
 
     The gradients are those of ``shared``, which the parts must have in common: at an output layer with rows of their
     own they have nothing to say to each other.
@@ -145,14 +146,14 @@ class HeldOutObjective(Objective):
         reference: what R is: ``'base'`` for the base-weighted sum of the parts, or ``'criterion'`` for what the
             detector offers as a measure of its detections. The YOLOv1 head and ``BalancedDetector`` offer
             :func:`~slf_mmdet.losses.soft_average_precision`.
-        momentum: :math:`\beta` in [0, 1); 0 compares this batch with the one before it, and nothing else.
+        momentum: :math:`\beta` in [0, 1), counted in comparisons; 0 takes the last one alone.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.
     """
 
     needs_shared = True
     default_kl_weight = 1.0
 
-    def __init__(self, num_parts: int, reference: str = 'base', momentum: float = 0.95, interval: int = 5) -> None:
+    def __init__(self, num_parts: int, reference: str = 'base', momentum: float = 0.98, interval: int = 5) -> None:
         super().__init__()
         self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
@@ -194,8 +195,9 @@ class HeldOutObjective(Objective):
         helps = weighted @ self.reference
         tilts = helps - weighted @ step / positive(step.square().sum()) * helps.sum()
         finite = wanted.isfinite().all() & tilts.isfinite().all()  # one bad batch must not spoil what is remembered
-        for mean, now in ((self.tilts, tilts), (self.squares, tilts.square()), (self.reference, wanted)):
+        for mean, now in ((self.tilts, tilts), (self.squares, tilts.square())):
             mean.copy_(torch.where(finite, torch.lerp(now, mean, self.momentum), mean))
+        self.reference.copy_(torch.where(finite, wanted, self.reference))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
         saved = state_dict.get(f'{prefix}reference')

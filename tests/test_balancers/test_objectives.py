@@ -10,6 +10,7 @@ from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
 from slf_mmdet.balancers.part_gradients import part_gradients
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
+EVERY_BATCH = dict(type='heldout', interval=1)
 
 
 def batches(steps, num_images=3):
@@ -49,24 +50,24 @@ class Linear:
 
 
 @pytest.mark.parametrize('reference', ['base', 'criterion'])
-def test_heldout_compares_the_direction_of_each_part_with_the_batches_before(reference):
+def test_heldout_compares_the_direction_of_each_part_with_the_batch_before(reference):
     """The tilt of each part is the derivative of the reference along a step of length 1, by finite differences."""
     problem = Linear(5)
     made = build_objective(dict(type='heldout', momentum=0.6, reference=reference, interval=1), 4)
     wanted = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
     weights = torch.rand(5, 3, 4, generator=torch.Generator().manual_seed(2)) + 0.1  # of three images
-    trace, mean, square = torch.zeros(6, dtype=torch.double), [0.0] * 4, [0.0] * 4
+    before, mean, square = torch.zeros(6, dtype=torch.double), [0.0] * 4, [0.0] * 4
     for step in range(5):
         costs = made.costs(
             problem.losses(step), BASE, weights[step], problem.shared, lambda step=step: wanted[step] @ problem.shared
         )
         g = problem.gradients[step].double()
 
-        def lowered(logs, step=step, g=g, trace=trace):
+        def lowered(logs, step=step, g=g, before=before):
             """By how much a step with these log-weights lowers the reference, times the length of the gradient now."""
             now = weights[step].double().mean(0)
             direction = (now * logs.exp()) @ g
-            return (direction @ trace / direction.norm() * (now @ g).norm()).item()
+            return (direction @ before / direction.norm() * (now @ g).norm()).item()
 
         tilts = [(lowered(1e-5 * unit) - lowered(-1e-5 * unit)) / 2e-5 for unit in torch.eye(4, dtype=torch.double)]
         assert sum(tilts) == pytest.approx(0, abs=1e-6)
@@ -75,8 +76,7 @@ def test_heldout_compares_the_direction_of_each_part_with_the_batches_before(ref
         scale = 7.5 * math.sqrt(max(square))
         expected = [-value / scale if scale else 0.0 for value in mean]
         assert costs.tolist() == pytest.approx(expected, abs=1e-5)
-        now = BASE.double() @ g if reference == 'base' else wanted[step].double()
-        trace = 0.6 * trace + 0.4 * now
+        before = BASE.double() @ g if reference == 'base' else wanted[step].double()
 
 
 def test_heldout_costs_are_bounded_whatever_the_gradients():
@@ -173,18 +173,18 @@ def weights_after(toy, steps=150, **kwargs):
 
 
 def test_heldout_takes_weight_from_pure_noise_to_which_joint_gives_it():
-    assert weights_after(Toy('noise'), objective='heldout', kl_weight=0.3) > 1.5
+    assert weights_after(Toy('noise'), objective=EVERY_BATCH, kl_weight=0.3) > 1.5
     assert weights_after(Toy('noise'), objective='joint', kl_weight=0) < 0.5  # noise is 0 on average: the smaller part
 
 
 def test_heldout_takes_weight_from_a_harmful_part_to_which_joint_gives_it():
-    assert weights_after(Toy('harmful'), objective='heldout', kl_weight=0.3) > 1.5
+    assert weights_after(Toy('harmful'), objective=EVERY_BATCH, kl_weight=0.3) > 1.5
     # The harmful part is the smaller one: 0.05 * 16 = 0.8 at the start against 1.09, and it falls
     assert weights_after(Toy('harmful'), objective='joint', kl_weight=0, steps=400) < 0.5
 
 
 def test_heldout_treats_duplicates_alike():
-    assert weights_after(Toy('duplicate'), objective='heldout', kl_weight=0.3) == pytest.approx(1.0, abs=0.1)
+    assert weights_after(Toy('duplicate'), objective=EVERY_BATCH, kl_weight=0.3) == pytest.approx(1.0, abs=0.1)
 
 
 def test_improvement_favours_the_part_that_falls_behind():
