@@ -74,7 +74,7 @@ def main() -> None:
     balancers: Dict[str, Dict[str, str]] = dict(
         static=dict(balancer='StaticBalancer'),
         joint=dict(balancer='SLFBalancer', objective='joint'),
-        heldout=dict(balancer='SLFBalancer', objective='heldout'),
+        heldout=dict(balancer='SLFBalancer', objective=dict(type='heldout', reference='base')),
     )
     samples, parts, images = (1, 4, 16, 64), (4, 8, 16, 32, 64), (1, 4, 16, 64, 256)
     learned = {name: settings for name, settings in balancers.items() if name != 'static'}

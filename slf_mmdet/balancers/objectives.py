@@ -143,17 +143,17 @@ class HeldOutObjective(Objective):
 
     Args:
         num_parts: n.
-        reference: what R is: ``'base'`` for the base-weighted sum of the parts, or ``'criterion'`` for what the
-            detector offers as a measure of its detections. The YOLOv1 head and ``BalancedDetector`` offer
-            :func:`~slf_mmdet.losses.soft_average_precision`.
+        reference: what R is: ``'criterion'`` for what the detector offers as a measure of its detections, which is
+            1 less their :func:`~slf_mmdet.losses.soft_average_precision` for the YOLOv1 head and
+            ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
         momentum: :math:`\beta` in [0, 1), counted in comparisons; 0 takes the last one alone.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.
     """
 
     needs_shared = True
-    default_kl_weight = 1.0
+    default_kl_weight = 0.3
 
-    def __init__(self, num_parts: int, reference: str = 'base', momentum: float = 0.98, interval: int = 5) -> None:
+    def __init__(self, num_parts: int, reference: str = 'criterion', momentum: float = 0.98, interval: int = 5) -> None:
         super().__init__()
         self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
@@ -227,7 +227,7 @@ def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objectiv
         raise ValueError(f'objective {name!r} has no setting {unknown}; it has {list(known)}.')
     momentum: Any = settings.get('momentum', 0.5)
     interval: Any = settings.get('interval', 1)
-    reference: Any = settings.get('reference', 'base')
+    reference: Any = settings.get('reference', 'criterion')
     if not (is_number(momentum, 0) and momentum < 1):
         raise ValueError(f'objective {name!r}: momentum must be in [0, 1), found {momentum!r}.')
     if not is_count(interval):

@@ -17,7 +17,7 @@ EXACT_SLF = dict(
     literal=dict(granularity='batch', initial='uniform', detach_context=False, kl_weight=0.0, num_samples=3),
     normalized=dict(sampler='softmax', objective='normalized'),
     improvement=dict(sampler='softmax', objective='improvement'),
-    heldout=dict(granularity='batch', objective='heldout', num_samples=30),
+    heldout=dict(granularity='batch', objective=dict(type='heldout', reference='base'), num_samples=30),
     gradients=dict(sampler='softmax', anchor='gradients'),
     criterion=dict(
         granularity='batch', objective=dict(type='heldout', reference='criterion'), anchor='gradients', base_share=0.1

@@ -10,7 +10,7 @@ from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
 from slf_mmdet.balancers.part_gradients import part_gradients
 
 BASE = torch.tensor([BASE_WEIGHTS[name] for name in PARTS])
-EVERY_BATCH = dict(type='heldout', interval=1)
+EVERY_BATCH = dict(type='heldout', reference='base', interval=1)
 
 
 def batches(steps, num_images=3):
@@ -80,7 +80,7 @@ def test_heldout_compares_the_direction_of_each_part_with_the_batch_before(refer
 
 
 def test_heldout_costs_are_bounded_whatever_the_gradients():
-    made = build_objective(dict(type='heldout', momentum=0.5), 4)
+    made = build_objective(dict(type='heldout', reference='base', momentum=0.5), 4)
     for step in range(20):
         shared = torch.zeros(6, requires_grad=True)
         scale = torch.tensor([1e-9, 1.0, 1e9, 1e3]).unsqueeze(1)
@@ -90,7 +90,7 @@ def test_heldout_costs_are_bounded_whatever_the_gradients():
 
 
 def test_heldout_keeps_its_costs_between_comparisons():
-    problem, made = Linear(7), build_objective(dict(type='heldout', interval=3), 4)
+    problem, made = Linear(7), build_objective(dict(type='heldout', reference='base', interval=3), 4)
     costs = [tuple(made.costs(problem.losses(step), BASE, BASE, problem.shared).tolist()) for step in range(7)]
     assert costs[0] == costs[1] == costs[2] == (0.0,) * 4  # nothing to compare with
     assert costs[3] == costs[4] == costs[5] != costs[0]
@@ -99,10 +99,10 @@ def test_heldout_keeps_its_costs_between_comparisons():
 
 def test_heldout_goes_on_after_a_resume():
     problem = Linear(6)
-    first = build_objective(dict(type='heldout', interval=2), 4)
+    first = build_objective(dict(type='heldout', reference='base', interval=2), 4)
     for step in range(3):
         first.costs(problem.losses(step), BASE, BASE, problem.shared)
-    second = build_objective(dict(type='heldout', interval=2), 4)
+    second = build_objective(dict(type='heldout', reference='base', interval=2), 4)
     second.load_state_dict(first.state_dict())
     for step in range(3, 6):
         expected = first.costs(problem.losses(step), BASE, BASE, problem.shared)
@@ -110,7 +110,7 @@ def test_heldout_goes_on_after_a_resume():
 
 
 def test_heldout_learns_nothing_from_a_batch_that_is_not_finite():
-    problem, made = Linear(4), build_objective('heldout', 4)
+    problem, made = Linear(4), build_objective(EVERY_BATCH, 4)
     for step in range(3):
         losses = problem.losses(step)
         before = made.tilts.clone()
@@ -264,7 +264,7 @@ def test_only_the_criterion_as_reference_asks_for_it():
 
 
 def test_each_objective_has_an_anchor_of_its_own():
-    assert build('SLFBalancer').kl_weight == 20 and build('SLFBalancer', objective='heldout').kl_weight == 1
+    assert build('SLFBalancer').kl_weight == 20 and build('SLFBalancer', objective='heldout').kl_weight == 0.3
     assert build('SLFBalancer', objective='heldout', kl_weight=0.5).kl_weight == 0.5
 
 
@@ -272,4 +272,4 @@ def test_heldout_needs_something_shared():
     assert build('SLFBalancer', objective='heldout').needs_shared and not build('SLFBalancer').needs_shared
     assert isinstance(build('SLFBalancer', objective='heldout').objective, HeldOutObjective)
     with pytest.raises(ValueError, match='neither `shared` nor the context'):
-        build('SLFBalancer', objective='heldout')(random_parts(), random_context())
+        build('SLFBalancer', objective=EVERY_BATCH)(random_parts(), random_context())
