@@ -31,7 +31,11 @@ SETTINGS: Dict[str, Dict[str, Any]] = {
         schedules=dict(cls=dict(value=1.0, schedulers=[dict(type='LinearParamScheduler', start_factor=0.1, end=501)]))
     )
 }
-OBJECTIVES = ('normalized', 'improvement', 'heldout')
+OBJECTIVES: Dict[str, Any] = {
+    'normalized': 'normalized',
+    'improvement': 'improvement',
+    'heldout, a step that compares': dict(type='heldout', interval=1),  # by default every fifth does
+}
 
 
 def balancer_configs() -> Dict[str, Dict[str, Any]]:
@@ -39,8 +43,8 @@ def balancer_configs() -> Dict[str, Dict[str, Any]]:
     found = [cls for cls in MODELS.module_dict.values() if isinstance(cls, type) and issubclass(cls, LossBalancer)]
     names = sorted(cls.__name__.replace('Balancer', '') for cls in found)
     configs = {name: dict(type=f'{name}Balancer', **SETTINGS.get(name, {})) for name in names}
-    for objective in OBJECTIVES:
-        configs[f'SLF, {objective}'] = dict(type='SLFBalancer', objective=objective)
+    for name, objective in OBJECTIVES.items():
+        configs[f'SLF, {name}'] = dict(type='SLFBalancer', objective=objective)
     return configs
 
 
