@@ -89,7 +89,9 @@ def test_slf_starts_at_its_anchor_and_keeps_the_sum_of_the_base_weights():
     assert weights[2] > 5 * weights[0] > 25 * weights[1]  # gradients 0.1, 1 and 10
 
 
-@pytest.mark.parametrize('objective_', ['joint', dict(type='heldout', reference='base', interval=1)], ids=['joint', 'heldout'])
+@pytest.mark.parametrize(
+    'objective_', ['joint', dict(type='heldout', reference='base', interval=1)], ids=['joint', 'heldout']
+)
 def test_of_the_base_weights_only_the_sum_counts(objective_):
     weights = []
     for base in ([5.0, 1.0, 1.0, 0.5], [0.5, 0.5, 1.5, 5.0]):

@@ -167,7 +167,9 @@ def test_no_fault_reaches_any_balancer(tmp_path, name):
 
 
 def test_a_fault_in_the_step_that_sizes_a_buffer(tmp_path):
-    balancer = dict(type='SLFBalancer', objective=dict(type='heldout', reference='base'))  # its reference has no size before the first step
+    balancer = dict(
+        type='SLFBalancer', objective=dict(type='heldout', reference='base')
+    )  # its reference has no size before the first step
     runner, guard = train(tmp_path, [image(i, NAN if i == 1 else None) for i in range(8)], balancer=balancer)
     assert guard.num_skipped == 1
     assert_finite(state(runner))
