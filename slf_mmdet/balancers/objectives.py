@@ -190,7 +190,8 @@ class HeldOutObjective(Objective):
             wanted = self._mean(part_gradients(criterion().unsqueeze(0), shared)[0])
         if len(self.reference) == 0:
             self.reference = torch.zeros_like(wanted)
-        weighted = gradients * (weights if weights.dim() == 1 else weights.mean(0)).unsqueeze(1)
+        weights = self._mean(weights if weights.dim() == 1 else weights.mean(0))
+        weighted = gradients * weights.unsqueeze(1)
         step = weighted.sum(0)
         helps = weighted @ self.reference
         tilts = helps - weighted @ step / positive(step.square().sum()) * helps.sum()

@@ -9,6 +9,7 @@ from registry import CONTEXT_DIM, PARTS, all_balancers, build, objective
 from torch import nn
 
 STEPS = 6
+HELDOUT = dict(type='heldout', interval=1)
 # Settings under which SLF's weights are the same in one process and in two: no noise, or one draw for all images
 EXACT_SLF = dict(
     softmax=dict(sampler='softmax'),
@@ -17,11 +18,10 @@ EXACT_SLF = dict(
     literal=dict(granularity='batch', initial='uniform', detach_context=False, kl_weight=0.0, num_samples=3),
     normalized=dict(sampler='softmax', objective='normalized'),
     improvement=dict(sampler='softmax', objective='improvement'),
-    heldout=dict(granularity='batch', objective=dict(type='heldout', reference='base'), num_samples=30),
+    heldout=dict(granularity='batch', objective=dict(HELDOUT, reference='base'), num_samples=30),
+    heldout_by_image=dict(objective=HELDOUT),
     gradients=dict(sampler='softmax', anchor='gradients'),
-    criterion=dict(
-        granularity='batch', objective=dict(type='heldout', reference='criterion'), anchor='gradients', base_share=0.1
-    ),
+    criterion=dict(granularity='batch', objective=HELDOUT, anchor='gradients', base_share=0.1),
 )
 NOISE = (None, 'independent', 'shared')
 
