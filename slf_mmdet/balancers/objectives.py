@@ -48,6 +48,10 @@ class Objective(nn.Module):
 
         Returns:
             ``(n,)``, or ``(N, n)`` where each image has its own; detached.
+
+        Raises:
+            ValueError: the objective needs gradients, but neither the losses nor ``shared`` carry a graph; or it needs
+                a criterion, and there is none.
         """
         raise NotImplementedError
 

@@ -1,6 +1,8 @@
 """Mean average precision of detections, made differentiable."""
 
 import torch
+import torch.nn.functional as F
+from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 from torchvision.ops import batched_nms
 
@@ -56,12 +58,11 @@ def soft_average_precision(
     best, chosen = scores.topk(min(num_candidates, len(scores)))
     kind = labels[chosen]
     possible = (gt_image == image[chosen].unsqueeze(1)) & (gt_labels == kind.unsqueeze(1))
-    iou = _iou(boxes[chosen].unsqueeze(1), gt_boxes).masked_fill(~possible, 0)
+    iou = bbox_overlaps(boxes[chosen], gt_boxes).masked_fill(~possible, 0)
     hits = ((iou - iou_thr) / iou_tau).sigmoid().masked_fill(~_one_each(iou.detach(), iou_thr), 0).sum(1)
     log_scores = best.clamp_min(torch.finfo(best.dtype).tiny).log()
     before = ((log_scores - log_scores.unsqueeze(1)) / score_tau).sigmoid()
-    before = before.masked_fill(kind != kind.unsqueeze(1), 0)
-    before = torch.where(torch.eye(len(best), dtype=torch.bool, device=best.device), torch.ones_like(before), before)
+    before = before.masked_fill(kind != kind.unsqueeze(1), 0).fill_diagonal_(1)
     precision = before @ hits / before.sum(1)
     classes, objects = gt_labels.unique(return_counts=True)
     share = ((kind.unsqueeze(1) == classes) / (objects * len(classes))).sum(1)  # of the mean, 0 without objects
@@ -95,18 +96,8 @@ def _one_each(iou: Tensor, iou_thr: float) -> Tensor:
 
     A detection can be the hit only of the object that it overlaps most.
     """
-    nearest = torch.zeros_like(iou, dtype=torch.bool).scatter_(1, iou.argmax(1, keepdim=True), True) & (iou > 0)
+    nearest = F.one_hot(iou.argmax(1), iou.shape[1]).bool() & (iou > 0)
     right = nearest & (iou >= iou_thr)
-    first = right.int().argmax(0)
     closest = iou.masked_fill(~nearest, 0).argmax(0)
-    hit = torch.where(right.any(0), first, closest)
-    return torch.zeros_like(nearest).scatter_(0, hit.unsqueeze(0), True) & nearest
-
-
-def _iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """IoU of boxes (x1, y1, x2, y2) whose shapes ``(..., 4)`` broadcast; boxes turned inside out are empty."""
-    low, high = torch.maximum(boxes[..., :2], others[..., :2]), torch.minimum(boxes[..., 2:], others[..., 2:])
-    intersection = (high - low).clamp_min(0).prod(-1)
-    areas = [(some[..., 2:] - some[..., :2]).clamp_min(0).prod(-1) for some in (boxes, others)]
-    union = areas[0] + areas[1] - intersection
-    return intersection / union.clamp_min(torch.finfo(union.dtype).eps)
+    hit = torch.where(right.any(0), right.int().argmax(0), closest)  # argmax takes the first of equals
+    return F.one_hot(hit, len(iou)).T.bool() & nearest
