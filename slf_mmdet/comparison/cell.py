@@ -23,7 +23,8 @@ def run_cell(folder: Path) -> dict:
     start = time.time()
     cfg = Config.fromfile(folder / 'config.py')
     if find_latest_checkpoint(str(folder)):
-        cfg.merge_from_dict(dict(resume=True, load_from=None))
+        # of no file, or else the runner writes resume=True into config.py, and the next comparison finds other settings
+        cfg = Config({**cfg.to_dict(), 'resume': True, 'load_from': None})
     runner = Runner.from_cfg(cfg)
     runner.train()
     record = next(hook for hook in runner.hooks if isinstance(hook, CellRecordHook))

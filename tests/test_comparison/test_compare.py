@@ -96,6 +96,7 @@ def test_killed_comparison_continues(run_tool, digits, tmp_path):
     result = json.loads((cell / 'result.json').read_text())
     assert result['iters'] == 12 and result['fingerprint'] is None
     assert 'resumed epoch: ' in (cell / 'log.txt').read_text()
+    run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)  # the settings are those of before
 
 
 def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):
