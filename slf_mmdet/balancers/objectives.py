@@ -1,11 +1,12 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
+import inspect
 from typing import Any, Callable, ClassVar, Dict, Optional, Type, Union
 
 import torch
 from torch import Tensor, nn
 
-from .checks import is_count, is_number
+from .checks import is_count, is_number, require
 from .part_gradients import Shared, part_gradients
 from .processes import mean_over_processes
 from .safe_math import positive
@@ -21,6 +22,9 @@ class Objective(nn.Module):
     :math:`1 / W` each, so that an anchor of the weights means the same for every objective. All that is remembered is a
     buffer.
 
+    Args:
+        num_parts: n, for those that remember something of each part.
+
     Attributes:
         needs_shared: whether :meth:`costs` differentiates the parts.
         needs_criterion: whether it asks how good the predictions are.
@@ -33,6 +37,9 @@ class Objective(nn.Module):
     needs_criterion = False
     default_kl_weight: ClassVar[float] = 20.0
     over_processes = False
+
+    def __init__(self, num_parts: int) -> None:
+        super().__init__()
 
     def costs(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
@@ -54,6 +61,10 @@ class Objective(nn.Module):
                 a criterion, and there is none.
         """
         raise NotImplementedError
+
+    def _check_momentum(self, momentum: float) -> None:
+        right = is_number(momentum, 0) and momentum < 1
+        require(right, type(self).__name__, 'momentum', 'in [0, 1)', momentum)
 
     def _mean(self, values: Tensor) -> Tensor:
         return mean_over_processes(values) if self.over_processes and self.training else values
@@ -80,11 +91,16 @@ class NormalizedObjective(Objective):
     Which part is small by nature no longer matters, only which is smaller than it was, or in which image.
 
     Args:
+        num_parts: n.
         momentum: share in [0, 1) of the old running mean :math:`m_i` in the new one.
+
+    Raises:
+        ValueError: ``momentum`` is out of its range.
     """
 
     def __init__(self, num_parts: int, momentum: float = 0.98) -> None:
-        super().__init__()
+        super().__init__(num_parts)
+        self._check_momentum(momentum)
         self.momentum = momentum
         self.register_buffer('mean', torch.zeros(num_parts))
         self.mean: Tensor
@@ -152,13 +168,20 @@ class HeldOutObjective(Objective):
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
         momentum: :math:`\beta` in [0, 1), counted in comparisons; 0 takes the last one alone.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.
+
+    Raises:
+        ValueError: a setting is out of its range.
     """
 
     needs_shared = True
     default_kl_weight = 0.3
 
     def __init__(self, num_parts: int, reference: str = 'criterion', momentum: float = 0.98, interval: int = 5) -> None:
-        super().__init__()
+        super().__init__(num_parts)
+        self._check_momentum(momentum)
+        name, choices = type(self).__name__, ('base', 'criterion')
+        require(reference in choices, name, 'reference', f'one of {list(choices)}', reference)
+        require(is_count(interval), name, 'interval', 'an integer >= 1', interval)
         self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
         self.interval = interval
@@ -226,19 +249,11 @@ def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objectiv
     name = settings.pop('type', None)
     if name not in OBJECTIVES:
         raise ValueError(f'objective must be one of {list(OBJECTIVES)}, found {name!r}.')
-    known = dict(joint=(), heldout=('reference', 'momentum', 'interval')).get(name, ('momentum',))
+    kind = OBJECTIVES[name]
+    known = [key for key in inspect.signature(kind).parameters if key != 'num_parts']
     unknown = sorted(set(settings) - set(known))
     if unknown:
-        raise ValueError(f'objective {name!r} has no setting {unknown}; it has {list(known)}.')
-    momentum: Any = settings.get('momentum', 0.5)
-    interval: Any = settings.get('interval', 1)
-    reference: Any = settings.get('reference', 'criterion')
-    if not (is_number(momentum, 0) and momentum < 1):
-        raise ValueError(f'objective {name!r}: momentum must be in [0, 1), found {momentum!r}.')
-    if not is_count(interval):
-        raise ValueError(f'objective {name!r}: interval must be an integer >= 1, found {interval!r}.')
-    if reference not in ('base', 'criterion'):
-        raise ValueError(f"objective {name!r}: reference must be one of ['base', 'criterion'], found {reference!r}.")
-    objective = JointObjective() if name == 'joint' else OBJECTIVES[name](num_parts, **settings)
+        raise ValueError(f'objective {name!r} has no setting {unknown}; it has {known}.')
+    objective = kind(num_parts, **settings)
     objective.over_processes = True
     return objective

@@ -99,7 +99,7 @@ class StochasticLoss(SampledWeights):
         self.register_buffer('initial_p', self._initial_p(initial), persistent=False)
         self.initial_p: Tensor
         self.decision_network = DecisionNetwork(context_dim, self.initial_p, hidden_dim)
-        self.objective = JointObjective()
+        self.objective = JointObjective(len(self.candidates))
         self._init_sampling(num_samples, tau, sampler, hard, seed, noise)
         self.last_weights: Optional[Tensor] = None
         self._weights_seen: Optional[Tensor] = None
