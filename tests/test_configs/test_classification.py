@@ -28,7 +28,7 @@ LOSSES = dict(
 )
 FOR_CIFAR = ('resnet8', 'resnet20', 'resnet32', 'wrn-28-10', 'densenet-bc-100-12')
 NETWORKS = dict(mnist=('mlp', 'lenet'), cifar10=FOR_CIFAR, cifar100=FOR_CIFAR)
-CLASSES = dict(mnist=10, cifar10=10, cifar100=100, imagenet=1000)
+CLASSES = dict({'mnist-imbalanced': 10}, mnist=10, cifar10=10, cifar100=100, imagenet=1000)
 # Options that leave a network its kinds of layers, but not its size
 SMALL = {
     'wrn-28-10': {'backbone.depth': 10, 'backbone.widen_factor': 1, 'head.in_channels': 64},
@@ -81,7 +81,9 @@ def test_is_what_its_name_says(path):
     assert cfg.train_dataloader.batch_size == batch
     assert cfg.auto_scale_lr.base_batch_size == gpus * batch
     assert cfg.train_cfg.max_epochs == epochs
-    assert cfg.train_dataloader.dataset.data_root == f'data/{config.data}'
+    dataset = cfg.train_dataloader.dataset
+    assert dataset.get('dataset', dataset).data_root == f'data/{config.data.removesuffix("-imbalanced")}'
+    assert dataset.get('min_retention', 1) == (0.1 if 'imbalanced' in config.data else 1)
     assert path.stem.endswith(f'_{config.data}-{224 if config.data == "imagenet" else 32}px')
     assert cfg.val_dataloader == cfg.test_dataloader
 
