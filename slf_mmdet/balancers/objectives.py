@@ -73,16 +73,16 @@ class Objective(nn.Module):
 class JointObjective(Objective):
     r"""Algorithm 1 of Liu & Lai, AAAI 2020: the weighted training loss itself, :math:`c_i = \ell_i / \bar L`.
 
-    :math:`\bar L`, the mean loss of the batch under the base weights, takes the unit out. With
-    :math:`p = softmax(\mu)` the gradient of the undivided loss is :math:`p_i (\ell_i - \sum_j p_j \ell_j)`: without an
-    anchor all weight ends on the smallest part.
+    :math:`\bar L`, the mean loss of the batch under the base weights, takes the unit out; a negative part
+    counts by its absolute value there. With :math:`p = softmax(\mu)` the gradient of the undivided loss is
+    :math:`p_i (\ell_i - \sum_j p_j \ell_j)`: without an anchor all weight ends on the smallest part.
     """
 
     def costs(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
     ) -> Tensor:
         losses = losses.detach()
-        return losses / positive(self._mean((base_weights * losses).sum(-1).mean()))
+        return losses / positive(self._mean((base_weights * losses.abs()).sum(-1).mean()))
 
 
 class NormalizedObjective(Objective):

@@ -23,9 +23,13 @@ class StochasticLoss(SampledWeights):
     over the n candidates (Eq. 4); K straight-through Gumbel-Softmax samples of them, averaged, are the weights
     :math:`\hat p` (Eq. 9-10), and the loss of the sample is :math:`\sum_i \hat p_i \ell_i` (Eq. 11).
 
+    The paper as written is ``kl_weight=0, detach_context=False``: all weight goes to the smallest candidate then, and a
+    network can lose a class by it (docs/classification.md). As in :class:`~slf_mmdet.balancers.SLFBalancer`, an anchor
+    holds p near its start by default.
+
     Goes wherever mmdet takes a ``loss_cls``, ``loss_bbox`` or ``loss_mask``. Candidates apply weights per sample or
-    element themselves; their own ``reduction`` has no effect, their ``loss_weight`` has: the decision network comes to
-    prefer the smallest candidate, so bring them to the same scale.
+    element themselves; their own ``reduction`` has no effect, their ``loss_weight`` has: the decision network prefers
+    the smaller candidates, so bring them to the same scale.
 
     Args:
         candidates: configs of registered losses, ours or mmdet's. A key ``name`` besides names the candidate in the
@@ -39,9 +43,9 @@ class StochasticLoss(SampledWeights):
         initial: p at the start: ``'uniform'``, or a number > 0 for each candidate, in proportion.
         hidden_dim: width of the decision network's hidden layer.
         detach_context: keep the decision network's gradient out of the head.
-        kl_weight: :math:`\kappa` >= 0, price on leaving the initial probabilities q. 0 is the paper's Algorithm 1, in
-            which both networks minimise the loss. Otherwise the decision network minimises the loss relative to that
-            of q, plus :math:`\kappa\, KL(p \| q)`.
+        kl_weight: :math:`\kappa` >= 0, price on leaving the initial probabilities q: the decision network minimises the
+            loss relative to that of q, plus :math:`\kappa\, KL(p \| q)`. 0 for the paper's Algorithm 1, in which both
+            networks minimise the loss.
         seed: of the samples; ``None`` follows the seed of the run. The checkpoint carries it.
         noise: in distributed training, ``'independent'`` in each process, or ``'shared'``. Heads that leave out a loss
             where a batch has no object need ``find_unused_parameters=True`` there, since this loss has parameters.
@@ -66,8 +70,8 @@ class StochasticLoss(SampledWeights):
         hard: bool = True,
         initial: Union[str, Sequence[float]] = 'uniform',
         hidden_dim: int = 64,
-        detach_context: bool = False,
-        kl_weight: float = 0.0,
+        detach_context: bool = True,
+        kl_weight: float = 20.0,
         seed: Optional[int] = None,
         noise: str = 'independent',
         use_sigmoid: bool = False,

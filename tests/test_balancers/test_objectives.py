@@ -25,6 +25,11 @@ def test_joint_is_the_loss_without_its_unit():
     assert (BASE * costs).sum(-1).mean().item() == pytest.approx(1)
 
 
+def test_joint_takes_parts_that_are_negative():
+    costs = build_objective('joint', 4).costs(torch.tensor([-2.0, 1.0, 0.0, -4.0]), torch.ones(4), torch.ones(4), None)
+    assert costs.tolist() == pytest.approx([-2 / 7, 1 / 7, 0, -4 / 7])
+
+
 @pytest.mark.parametrize('name', ['normalized', 'improvement'])
 def test_running_means_follow_their_formula(name):
     made = build_objective(dict(type=name, momentum=0.7), 4)

@@ -1,6 +1,7 @@
 """The stochastic loss: mmdet's own semantics with one candidate, a learnt mixture with several."""
 
 import io
+import math
 
 import pytest
 import torch
@@ -153,6 +154,18 @@ def test_learns_to_prefer_the_smaller_candidate_and_the_anchor_holds_it_back():
     assert weight_of_the_smaller(0.0) > 0.99
     e = torch.tensor(1 / 0.8).exp().item()
     assert weight_of_the_smaller(0.8) == pytest.approx(e / (1 + e), abs=0.01)
+
+
+def test_by_default_no_candidate_is_given_up():
+    candidates = [dict(CE, name='one'), dict(CE, name='thousand', loss_weight=1000.0)]
+    loss = build(candidates, sampler='softmax')
+    optimizer = torch.optim.SGD(loss.parameters(), lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        loss(torch.zeros(8, C), labels(8)).backward()
+        optimizer.step()
+    # kappa = 20, and the costs of the two are 0.002 and 1.998 of that of equal weights
+    assert loss.last_weights[1].item() == pytest.approx(1 / (1 + math.exp(1.996 / 20)), abs=1e-3)
 
 
 def test_anchor_does_not_change_the_value():

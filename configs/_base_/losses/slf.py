@@ -1,5 +1,6 @@
 # Stochastic Loss Function (Liu & Lai, AAAI 2020): the candidates of its classification experiments, mixed image by
-# image. num_samples: the paper's K
+# image, as the paper writes it: K = 3 samples, and one loss for both networks. Without the last two settings an anchor
+# holds the mixture near equal weights
 loss = dict(
     type='StochasticLoss',
     candidates=[
@@ -10,4 +11,6 @@ loss = dict(
         dict(type='ProbabilityCrossEntropyLoss'),
     ],
     num_samples=3,
+    kl_weight=0,
+    detach_context=False,
 )
