@@ -1,7 +1,7 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
 import inspect
-from typing import Any, Callable, ClassVar, Dict, Optional, Type, Union
+from typing import Any, Callable, ClassVar, Dict, Optional, Tuple, Type, Union
 
 import torch
 from torch import Tensor, nn
@@ -144,16 +144,21 @@ class HeldOutObjective(Objective):
     images by :math:`\langle G, r \rangle / |G|`; the logarithm of the weight of part i changes that by
 
     .. math:: t_i = \langle g_i, r \rangle - \frac{\langle g_i, G \rangle}{|G|^2} \langle G, r \rangle, \qquad
-              c_i = -\frac{\langle t_i \rangle}{W \max_j \sqrt{\langle t_j^2 \rangle}}, \qquad
               r \leftarrow \nabla R \text{ after that}
 
     up to a factor: what a part gives to the direction, less its share in the step. So :math:`\sum_i t_i = 0`, and a
-    part whose gradient is large has no advantage of it. :math:`\langle \cdot \rangle` are running means of the horizon
-    :math:`\beta`; divided by a root mean square, help that comes and goes with the batch counts for little. As
-    :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within a factor :math:`e^{1 / \kappa}` of its share
-    before normalisation: a signal that is wrong cannot make the weights collapse. The reference r is that of the batch
-    compared before, so no image is compared with itself. (A decayed trace of it lags behind the weights, which then
-    swing.)
+    part whose gradient is large has no advantage of it. The reference r is that of the batch compared before, so no
+    image is compared with itself. (A decayed trace of it lags behind the weights, which then swing.)
+
+    Costs are running means m and v of :math:`t` and :math:`t^2`, over n comparisons at a time:
+
+    .. math:: c_i = -\frac{k_i m_i}{W \max_j \sqrt{v_j}}, \qquad
+              k_i = \max\left(0, 1 - \frac{v_i - m_i^2}{n m_i^2}\right)
+
+    Divided by a root mean square, help that comes and goes with the batch counts for little. And what could be the
+    noise of the mean does not count at all: k shrinks each of them as the positive-part estimator of James and Stein
+    (1961). As :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within a factor
+    :math:`e^{1 / \kappa}` of its share before normalisation: a signal that is wrong cannot make the weights collapse.
 
     The gradients are those of ``shared``, which the parts must have in common: at an output layer with rows of their
     own they have nothing to say to each other.
@@ -166,7 +171,8 @@ class HeldOutObjective(Objective):
         reference: what R is: ``'criterion'`` for what the detector offers as a measure of its detections, which is
             1 less their :func:`~slf_mmdet.losses.soft_average_precision` for the YOLOv1 head and
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
-        momentum: :math:`\beta` in [0, 1), counted in comparisons; 0 takes the last one alone.
+        momentum: :math:`\beta` in [0, 1) of the running means, in which :math:`n = (1 + \beta) / (1 - \beta)` once they
+            have run; 0 takes the last comparison alone.
         interval: iterations >= 1 from one comparison to the next; the costs stay in between.
 
     Raises:
@@ -200,7 +206,17 @@ class HeldOutObjective(Objective):
             if self.calls.value % self.interval == 0:
                 self._compare(losses, base_weights, weights.detach(), shared, criterion)
             self.calls.advance()
-        return -self.tilts / positive(base_weights.sum() * self.squares.max().sqrt())
+        mean, square, number = self._running_means()
+        noise = (square - mean.square()).clamp_min(0) / number
+        kept = (1 - noise / positive(mean.square())).clamp_min(0)
+        return -kept * mean / positive(base_weights.sum() * square.max().sqrt())
+
+    def _running_means(self) -> Tuple[Tensor, Tensor, float]:
+        """Of the tilts and their squares, without the zeros they began with; and of how many comparisons."""
+        compared = max((self.calls.value - 1) // self.interval, 1)  # but for the first, which had no reference
+        weight = 1 - self.momentum**compared
+        number = min(compared, (1 + self.momentum) / (1 - self.momentum))
+        return self.tilts / weight, self.squares / weight, number
 
     def _compare(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion

@@ -61,7 +61,7 @@ def test_heldout_compares_the_direction_of_each_part_with_the_batch_before(refer
     made = build_objective(dict(type='heldout', momentum=0.6, reference=reference, interval=1), 4)
     wanted = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
     weights = torch.rand(5, 3, 4, generator=torch.Generator().manual_seed(2)) + 0.1  # of three images
-    before, mean, square = torch.zeros(6, dtype=torch.double), [0.0] * 4, [0.0] * 4
+    before, seen = torch.zeros(6, dtype=torch.double), []
     for step in range(5):
         costs = made.costs(
             problem.losses(step), BASE, weights[step], problem.shared, lambda step=step: wanted[step] @ problem.shared
@@ -76,12 +76,25 @@ def test_heldout_compares_the_direction_of_each_part_with_the_batch_before(refer
 
         tilts = [(lowered(1e-5 * unit) - lowered(-1e-5 * unit)) / 2e-5 for unit in torch.eye(4, dtype=torch.double)]
         assert sum(tilts) == pytest.approx(0, abs=1e-6)
-        mean = [0.6 * old + 0.4 * new for old, new in zip(mean, tilts)]
-        square = [0.6 * old + 0.4 * new**2 for old, new in zip(square, tilts)]
-        scale = 7.5 * math.sqrt(max(square))
-        expected = [-value / scale if scale else 0.0 for value in mean]
-        assert costs.tolist() == pytest.approx(expected, abs=1e-5)
+        if step > 0:  # there was something to compare with
+            seen.append(tilts)
+        assert costs.tolist() == pytest.approx(shrunk_costs(seen, momentum=0.6), abs=1e-5)
         before = BASE.double() @ g if reference == 'base' else wanted[step].double()
+
+
+def shrunk_costs(seen, momentum):
+    """Costs of four parts from their tilts in all comparisons so far, by weighted sums."""
+    if not seen:
+        return [0.0] * 4
+    shares = [momentum ** (len(seen) - 1 - k) for k in range(len(seen))]
+    number = min(len(seen), (1 + momentum) / (1 - momentum))
+    costs, squares = [], []
+    for part in range(4):
+        mean = sum(share * tilts[part] for share, tilts in zip(shares, seen)) / sum(shares)
+        square = sum(share * tilts[part] ** 2 for share, tilts in zip(shares, seen)) / sum(shares)
+        costs.append(-max(0.0, 1 - (square - mean**2) / (number * mean**2)) * mean)
+        squares.append(square)
+    return [cost / (7.5 * math.sqrt(max(squares))) for cost in costs]
 
 
 def test_heldout_costs_are_bounded_whatever_the_gradients():
@@ -92,6 +105,17 @@ def test_heldout_costs_are_bounded_whatever_the_gradients():
         gradients = scale * torch.randn(4, 6, generator=torch.Generator().manual_seed(step))
         costs = made.costs(gradients @ shared, BASE, BASE, shared)
         assert (7.5 * costs).abs().max() <= 1 + 1e-5
+
+
+def test_heldout_does_not_follow_noise():
+    """With gradients that have nothing to do with each other most tilts are within the noise of their mean."""
+    made = build_objective(dict(type='heldout', reference='base', interval=1), 4)
+    problem, kept = Linear(400, dim=50), []
+    for step in range(400):
+        costs = made.costs(problem.losses(step), BASE, BASE, problem.shared)
+        kept += (costs != 0).tolist() if step >= 200 else []
+    assert sum(kept) / len(kept) < 0.5  # 0.32 of the means of pure noise are further than one sigma from 0
+    assert made.tilts.abs().min() > 0
 
 
 def test_heldout_keeps_its_costs_between_comparisons():
