@@ -1,7 +1,7 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
 import inspect
-from typing import Any, Callable, ClassVar, Dict, Optional, Tuple, Type, Union
+from typing import Any, Callable, ClassVar, Dict, Optional, Sequence, Tuple, Type, Union
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class Objective(nn.Module):
         num_parts: n, for those that remember something of each part.
 
     Attributes:
+        name: what a config calls it.
         needs_shared: whether :meth:`costs` differentiates the parts.
         needs_criterion: whether it asks how good the predictions are.
         default_kl_weight: anchor that suits these costs.
@@ -33,6 +34,7 @@ class Objective(nn.Module):
             :meth:`costs` in every training step.
     """
 
+    name: ClassVar[str]
     needs_shared = False
     needs_criterion = False
     default_kl_weight: ClassVar[float] = 20.0
@@ -64,7 +66,10 @@ class Objective(nn.Module):
 
     def _check_momentum(self, momentum: float) -> None:
         right = is_number(momentum, 0) and momentum < 1
-        require(right, type(self).__name__, 'momentum', 'in [0, 1)', momentum)
+        self._require(right, 'momentum', 'in [0, 1)', momentum)
+
+    def _require(self, condition: bool, key: str, wanted: str, found: object) -> None:
+        require(condition, f'objective {self.name!r}', key, wanted, found)
 
     def _mean(self, values: Tensor) -> Tensor:
         return mean_over_processes(values) if self.over_processes and self.training else values
@@ -77,6 +82,8 @@ class JointObjective(Objective):
     counts by its absolute value there. With :math:`p = softmax(\mu)` the gradient of the undivided loss is
     :math:`p_i (\ell_i - \sum_j p_j \ell_j)`: without an anchor all weight ends on the smallest part.
     """
+
+    name = 'joint'
 
     def costs(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
@@ -97,6 +104,8 @@ class NormalizedObjective(Objective):
     Raises:
         ValueError: ``momentum`` is out of its range.
     """
+
+    name = 'normalized'
 
     def __init__(self, num_parts: int, momentum: float = 0.98) -> None:
         super().__init__(num_parts)
@@ -127,6 +136,8 @@ class ImprovementObjective(NormalizedObjective):
     The quantity whose minimum over the parts FAMO raises (Liu et al., NeurIPS 2023), over the horizon of the running
     mean :math:`m_i` instead of one step.
     """
+
+    name = 'improvement'
 
     def costs(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
@@ -179,15 +190,17 @@ class HeldOutObjective(Objective):
         ValueError: a setting is out of its range.
     """
 
+    name = 'heldout'
+
     needs_shared = True
     default_kl_weight = 0.3
 
     def __init__(self, num_parts: int, reference: str = 'criterion', momentum: float = 0.98, interval: int = 5) -> None:
         super().__init__(num_parts)
         self._check_momentum(momentum)
-        name, choices = type(self).__name__, ('base', 'criterion')
-        require(reference in choices, name, 'reference', f'one of {list(choices)}', reference)
-        require(is_count(interval), name, 'interval', 'an integer >= 1', interval)
+        choices = ('base', 'criterion')
+        self._require(reference in choices, 'reference', f'one of {list(choices)}', reference)
+        self._require(is_count(interval), 'interval', 'an integer >= 1', interval)
         self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
         self.interval = interval
@@ -250,9 +263,8 @@ class HeldOutObjective(Objective):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-OBJECTIVES: Dict[str, Type[Objective]] = dict(
-    joint=JointObjective, normalized=NormalizedObjective, improvement=ImprovementObjective, heldout=HeldOutObjective
-)
+_KINDS: Sequence[Type[Objective]] = (JointObjective, NormalizedObjective, ImprovementObjective, HeldOutObjective)
+OBJECTIVES = {kind.name: kind for kind in _KINDS}
 
 
 def build_objective(cfg: Union[str, Dict[str, Any]], num_parts: int) -> Objective:

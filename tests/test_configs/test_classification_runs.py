@@ -128,17 +128,26 @@ def test_runs_on_files_of_mnist(mnist, tmp_path):
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
 
 
-def test_mnist_is_evaluated_on_the_images_that_it_is_not_trained_on(mnist):
+@pytest.mark.parametrize(
+    ('config', 'share'),
+    [
+        ('mnist/lenet_ce_1xb128-20e_mnist-32px.py', 1),
+        ('mnist-imbalanced/mlp_ce_1xb128-20e_mnist-imbalanced-32px.py', 0.25),  # of classes 0 to 3: 0.1 to 0.4
+    ],
+    ids=['all', 'imbalanced'],
+)
+def test_mnist_is_evaluated_on_the_images_that_it_is_not_trained_on(config, share, mnist):
     from mmpretrain.registry import DATASETS
 
-    cfg = Config.fromfile(CONFIGS / 'classification/mnist/lenet_ce_1xb128-20e_mnist-32px.py')
+    cfg = Config.fromfile(CONFIGS / 'classification' / config)
     sizes = {}
     for split in ('train', 'val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
-        dataset.data_root = str(mnist)
+        dataset.get('dataset', dataset).data_root = str(mnist)
         with DefaultScope.overwrite_default_scope(cfg.default_scope):
             sizes[split] = len(DATASETS.build(dataset))
-    assert sizes == dict(train=80, val=32, test=32)
+    assert sizes['val'] == sizes['test'] == 32
+    assert sizes['train'] == pytest.approx(80 * share, abs=0 if share == 1 else 12)  # three sigma
 
 
 @pytest.fixture
