@@ -191,7 +191,6 @@ class HeldOutObjective(Objective):
     """
 
     name = 'heldout'
-
     needs_shared = True
     default_kl_weight = 0.3
 
