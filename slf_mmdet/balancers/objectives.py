@@ -14,6 +14,8 @@ from .state import StepCounter
 
 Criterion = Optional[Callable[[], Tensor]]
 
+FIRST_INTERVAL = 5
+
 
 class Objective(nn.Module):
     r"""Goal :math:`\sum_i w_i c_i` of the decision network; a subclass says what a part costs.
@@ -174,8 +176,10 @@ class HeldOutObjective(Objective):
     The gradients are those of ``shared``, which the parts must have in common: at an output layer with rows of their
     own they have nothing to say to each other.
 
-    Cost: a backward pass of each part from the loss down to ``shared``, every ``interval`` iterations; ``'criterion'``
-    adds that loss and its backward pass.
+    Cost of a comparison: a backward pass of each part from the loss down to ``shared``; ``'criterion'`` adds that loss
+    and its backward pass. By default every fifth iteration compares, and after the first 500 as many of each next
+    hundred as keep the time in between at 1 % of the run so far. So short runs learn from enough comparisons, and long
+    ones hardly pay for them.
 
     Args:
         num_parts: n.
@@ -184,7 +188,8 @@ class HeldOutObjective(Objective):
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
         momentum: :math:`\beta` in [0, 1) of the running means, in which :math:`n = (1 + \beta) / (1 - \beta)` once they
             have run; 0 takes the last comparison alone.
-        interval: iterations >= 1 from one comparison to the next; the costs stay in between.
+        interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for 5 at first and
+            1 % of the iterations so far later on.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -194,12 +199,14 @@ class HeldOutObjective(Objective):
     needs_shared = True
     default_kl_weight = 0.3
 
-    def __init__(self, num_parts: int, reference: str = 'criterion', momentum: float = 0.98, interval: int = 5) -> None:
+    def __init__(
+        self, num_parts: int, reference: str = 'criterion', momentum: float = 0.98, interval: Optional[int] = None
+    ) -> None:
         super().__init__(num_parts)
         self._check_momentum(momentum)
         choices = ('base', 'criterion')
         self._require(reference in choices, 'reference', f'one of {list(choices)}', reference)
-        self._require(is_count(interval), 'interval', 'an integer >= 1', interval)
+        self._require(interval is None or is_count(interval), 'interval', 'an integer >= 1 or None', interval)
         self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
         self.interval = interval
@@ -210,12 +217,13 @@ class HeldOutObjective(Objective):
         self.tilts: Tensor
         self.squares: Tensor
         self.calls = StepCounter()
+        self.compared = StepCounter()
 
     def costs(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
     ) -> Tensor:
         if self.training and torch.is_grad_enabled():
-            if self.calls.value % self.interval == 0:
+            if self.calls.value % self._interval_now() == 0:
                 self._compare(losses, base_weights, weights.detach(), shared, criterion)
             self.calls.advance()
         mean, square, number = self._running_means()
@@ -223,9 +231,12 @@ class HeldOutObjective(Objective):
         kept = (1 - noise / positive(mean.square())).clamp_min(0)
         return -kept * mean / positive(base_weights.sum() * square.max().sqrt())
 
+    def _interval_now(self) -> int:
+        return max(FIRST_INTERVAL, self.calls.value // 100) if self.interval is None else self.interval
+
     def _running_means(self) -> Tuple[Tensor, Tensor, float]:
         """Of the tilts and their squares, without the zeros they began with; and of how many comparisons."""
-        compared = max((self.calls.value - 1) // self.interval, 1)  # but for the first, which had no reference
+        compared = max(self.compared.value, 1)
         weight = 1 - self.momentum**compared
         number = min(compared, (1 + self.momentum) / (1 - self.momentum))
         return self.tilts / weight, self.squares / weight, number
@@ -243,7 +254,9 @@ class HeldOutObjective(Objective):
             )
         else:
             wanted = self._mean(part_gradients(criterion().unsqueeze(0), shared)[0])
-        if len(self.reference) == 0:
+        if len(self.reference) > 0:
+            self.compared.advance()
+        else:
             self.reference = torch.zeros_like(wanted)
         weights = self._mean(weights if weights.dim() == 1 else weights.mean(0))
         weighted = gradients * weights.unsqueeze(1)

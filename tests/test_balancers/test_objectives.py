@@ -126,12 +126,30 @@ def test_heldout_keeps_its_costs_between_comparisons():
     assert costs[6] != costs[5]
 
 
-def test_heldout_goes_on_after_a_resume():
+def test_heldout_compares_ever_less_often():
+    """A literal count: every fifth step up to 500, then 1 % of the steps so far from one to the next."""
+    problem, made = Linear(1), build_objective(dict(type='heldout', reference='base'), 4)
+    losses, compared = problem.losses(0), []
+    for step in range(1500):
+        before = made.reference.clone()
+        made.reference.zero_()  # so that it shows where it is taken anew
+        made.costs(losses, BASE, BASE, problem.shared)
+        if made.reference.any():
+            compared.append(step)
+        else:
+            made.reference.copy_(before)
+    assert compared[:100] == list(range(0, 500, 5))
+    assert compared[100:] == [step for step in range(500, 1500) if step % (step // 100) == 0]
+    assert made.compared.value == len(compared) - 1  # the first has no reference
+
+
+@pytest.mark.parametrize('interval', [2, None])
+def test_heldout_goes_on_after_a_resume(interval):
     problem = Linear(6)
-    first = build_objective(dict(type='heldout', reference='base', interval=2), 4)
+    first = build_objective(dict(type='heldout', reference='base', interval=interval), 4)
     for step in range(3):
         first.costs(problem.losses(step), BASE, BASE, problem.shared)
-    second = build_objective(dict(type='heldout', reference='base', interval=2), 4)
+    second = build_objective(dict(type='heldout', reference='base', interval=interval), 4)
     second.load_state_dict(first.state_dict())
     for step in range(3, 6):
         expected = first.costs(problem.losses(step), BASE, BASE, problem.shared)
@@ -260,7 +278,7 @@ def test_number_of_samples_follows_a_schedule():
         (dict(momentum=0.5), 'found None'),
         (dict(type='joint', momentum=0.5), r"'joint' has no setting \['momentum'\]; it has \[\]"),
         (dict(type='heldout', momentum=1.0), r'momentum must be in \[0, 1\), found 1.0'),
-        (dict(type='heldout', interval=0), 'interval must be an integer >= 1, found 0'),
+        (dict(type='heldout', interval=0), 'interval must be an integer >= 1 or None, found 0'),
         (dict(type='heldout', reference='map'), r"reference must be one of \['base', 'criterion'\], found 'map'"),
     ],
 )
