@@ -34,7 +34,7 @@ SETTINGS: Dict[str, Dict[str, Any]] = {
 OBJECTIVES: Dict[str, Any] = {
     'normalized': 'normalized',
     'improvement': 'improvement',
-    'heldout, a step that compares': dict(type='heldout', interval=1),  # by default every fifth does at first, ever fewer later
+    'heldout, a step that compares': dict(type='heldout', interval=1),  # by default at most every fifth does
 }
 
 

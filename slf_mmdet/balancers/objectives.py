@@ -177,9 +177,8 @@ class HeldOutObjective(Objective):
     own they have nothing to say to each other.
 
     Cost of a comparison: a backward pass of each part from the loss down to ``shared``; ``'criterion'`` adds that loss
-    and its backward pass. By default every fifth iteration compares, and after the first 500 as many of each next
-    hundred as keep the time in between at 1 % of the run so far. So short runs learn from enough comparisons, and long
-    ones hardly pay for them.
+    and its backward pass. By default every fifth iteration compares, and from iteration 500 on the time in between is
+    1 % of the iterations so far: short runs learn from enough comparisons, long ones hardly pay for them.
 
     Args:
         num_parts: n.
@@ -188,8 +187,8 @@ class HeldOutObjective(Objective):
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
         momentum: :math:`\beta` in [0, 1) of the running means, in which :math:`n = (1 + \beta) / (1 - \beta)` once they
             have run; 0 takes the last comparison alone.
-        interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for 5 at first and
-            1 % of the iterations so far later on.
+        interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for the larger of 5
+            and 1 % of the iterations so far.
 
     Raises:
         ValueError: a setting is out of its range.
