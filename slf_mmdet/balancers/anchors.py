@@ -51,8 +51,7 @@ class GradientAnchor(Anchor):
 
     with the mean over all iterations so far, and gradients at the last shared layer: the balance that GradNorm (Chen et
     al., ICML 2018) steers to for :math:`\alpha = 0`, reached at once and without a learning rate. The mean forgets
-    nothing, so that a part that is nearly learnt, as the empty cells of a grid soon are, does not take over. YOLO's
-    (5, 1, 1, 0.5) is close to it.
+    nothing, so that a part that is nearly learnt, as the empty cells of a grid soon are, does not take over.
 
     Cost: a backward pass of each part from the loss down to ``shared`` in the first 100 iterations, in every fiftieth
     after that.
