@@ -35,6 +35,7 @@ OBJECTIVES: Dict[str, Any] = {
     'normalized': 'normalized',
     'improvement': 'improvement',
     'heldout, a step that compares': dict(type='heldout', interval=1),  # by default at most every fifth does
+    'heldout, a step between': dict(type='heldout', interval=10**9),
 }
 
 

@@ -178,15 +178,17 @@ class HeldOutObjective(Objective):
 
     Cost of a comparison: a backward pass of each part from the loss down to ``shared``; ``'criterion'`` adds that loss
     and its backward pass. By default every fifth iteration compares, and from iteration 500 on the time in between is
-    1 % of the iterations so far: short runs learn from enough comparisons, long ones hardly pay for them.
+    1 % of the iterations so far: short runs learn from enough comparisons, long ones hardly pay for them. All of them
+    count about equally by default. What helps a step early on is not what helps it late, and neither alone is what
+    helps the detector in the end; a shorter memory follows the one and then the other.
 
     Args:
         num_parts: n.
         reference: what R is: ``'criterion'`` for what the detector offers as a measure of its detections, which is
             1 less their :func:`~slf_mmdet.losses.soft_average_precision` for the YOLOv1 head and
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
-        momentum: :math:`\beta` in [0, 1) of the running means, in which :math:`n = (1 + \beta) / (1 - \beta)` once they
-            have run; 0 takes the last comparison alone.
+        momentum: :math:`\beta` in [0, 1) of the running means; 0 takes the last comparison alone, 0.98 remembers about
+            50, the default 1,000. n is never more than :math:`(1 + \beta) / (1 - \beta)`.
         interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for the larger of 5
             and 1 % of the iterations so far.
 
@@ -199,7 +201,7 @@ class HeldOutObjective(Objective):
     default_kl_weight = 0.3
 
     def __init__(
-        self, num_parts: int, reference: str = 'criterion', momentum: float = 0.98, interval: Optional[int] = None
+        self, num_parts: int, reference: str = 'criterion', momentum: float = 0.999, interval: Optional[int] = None
     ) -> None:
         super().__init__(num_parts)
         self._check_momentum(momentum)

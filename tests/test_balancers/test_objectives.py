@@ -45,8 +45,8 @@ def test_running_means_follow_their_formula(name):
 class Linear:
     """Parts that are linear in a shared vector: part i of batch t has the gradient g[t][i]."""
 
-    def __init__(self, steps, parts=4, dim=6):
-        generator = torch.Generator().manual_seed(0)
+    def __init__(self, steps, parts=4, dim=6, seed=0):
+        generator = torch.Generator().manual_seed(seed)
         self.shared = torch.zeros(dim, requires_grad=True)
         self.gradients = torch.randn(steps, parts, dim, generator=generator)
 
@@ -109,13 +109,29 @@ def test_heldout_costs_are_bounded_whatever_the_gradients():
 
 def test_heldout_does_not_follow_noise():
     """With gradients that have nothing to do with each other most tilts are within the noise of their mean."""
-    made = build_objective(dict(type='heldout', reference='base', interval=1), 4)
-    problem, kept = Linear(400, dim=50), []
-    for step in range(400):
-        costs = made.costs(problem.losses(step), BASE, BASE, problem.shared)
-        kept += (costs != 0).tolist() if step >= 200 else []
-    assert sum(kept) / len(kept) < 0.5  # 0.32 of the means of pure noise are further than one sigma from 0
+    kept = []
+    for seed in range(50):
+        problem = Linear(40, dim=50, seed=seed)
+        made = build_objective(dict(type='heldout', reference='base', interval=1), 4)
+        for step in range(40):
+            costs = made.costs(problem.losses(step), BASE, BASE, problem.shared)
+        kept += (costs != 0).tolist()
+    assert 0.2 < sum(kept) / len(kept) < 0.45  # 0.32 of the means of pure noise are further than one sigma from 0
     assert made.tilts.abs().min() > 0
+
+
+@pytest.mark.parametrize('settings, follows', [(dict(), False), (dict(momentum=0.98), True)], ids=['default', 'short'])
+def test_heldout_weighs_early_and_late_comparisons_alike(settings, follows):
+    """The first part helps in 100 comparisons and hurts in 100: on the whole it does neither."""
+    made = build_objective(dict(type='heldout', interval=1, **settings), 2)
+    shared, weights, costs = torch.zeros(2, requires_grad=True), torch.ones(2), []
+    for step in range(201):  # the first has nothing to compare with
+        sign = 1.0 if step <= 100 else -1.0
+        gradients = torch.tensor([[sign, 1.0], [0.0, 1.0]])
+        costs.append(made.costs(gradients @ shared, weights, weights, shared, lambda: shared[0]).tolist())
+    assert costs[100][0] < -0.1
+    assert (costs[200][0] > 0.1) == follows
+    assert costs[200][0] >= 0
 
 
 def test_heldout_keeps_its_costs_between_comparisons():

@@ -14,7 +14,9 @@ import slf_mmdet  # noqa: F401  spawned processes start from here
 
 def build_detector(seed=0):
     torch.manual_seed(seed)
-    detector = MODELS.build(Config.fromfile(DIGITS_SLF).model)
+    cfg = Config.fromfile(DIGITS_SLF).model
+    cfg.bbox_head.loss_balancer.objective = 'joint'  # learns from the first step on
+    detector = MODELS.build(cfg)
     detector.init_weights()
     return detector
 
