@@ -66,9 +66,6 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
-    def _check_share(self, key: str, share: float) -> None:
-        self._require(is_number(share, 0) and share < 1, key, 'in [0, 1)', share)
-
     def _require(self, condition: bool, key: str, wanted: str, found: object) -> None:
         require(condition, f'objective {self.name!r}', key, wanted, found)
 
@@ -110,7 +107,7 @@ class NormalizedObjective(Objective):
 
     def __init__(self, num_parts: int, momentum: float = 0.98) -> None:
         super().__init__(num_parts)
-        self._check_share('momentum', momentum)
+        self._require(is_number(momentum, 0) and momentum < 1, 'momentum', 'in [0, 1)', momentum)
         self.momentum = momentum
         self.register_buffer('mean', torch.zeros(num_parts))
         self.mean: Tensor
@@ -189,8 +186,8 @@ class HeldOutObjective(Objective):
         reference: what R is: ``'criterion'`` for what the detector offers as a measure of its detections, which is
             1 less their :func:`~slf_mmdet.losses.soft_average_precision` for the YOLOv1 head and
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
-        momentum: :math:`\beta` in [0, 1) of the running means; 0 takes the last comparison alone, 0.98 remembers about
-            50, the default 1,000. n is never more than :math:`(1 + \beta) / (1 - \beta)`.
+        momentum: :math:`\beta` in (0, 1) of the running means; 0.98 remembers about 50 comparisons, the default 1,000.
+            n is never more than :math:`(1 + \beta) / (1 - \beta)`.
         trace: :math:`\rho` in [0, 1), from one comparison to the next; 0 takes the gradients compared before alone.
         confidence: :math:`\gamma` >= 0, how many standard errors of a mean may be noise; 0 follows every sign.
         interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for the larger of 5
@@ -210,12 +207,13 @@ class HeldOutObjective(Objective):
         reference: str = 'criterion',
         momentum: float = 0.999,
         trace: float = 0.9,
-        confidence: float = 2.0,
+        confidence: float = 3.0,
         interval: Optional[int] = None,
     ) -> None:
         super().__init__(num_parts)
-        self._check_share('momentum', momentum)
-        self._check_share('trace', trace)
+        right = is_number(momentum) and 0 < momentum < 1  # of one comparison there is no standard error
+        self._require(right, 'momentum', 'in (0, 1)', momentum)
+        self._require(is_number(trace, 0) and trace < 1, 'trace', 'in [0, 1)', trace)
         self._require(is_number(confidence, 0), 'confidence', 'a finite number >= 0', confidence)
         choices = ('base', 'criterion')
         self._require(reference in choices, 'reference', f'one of {list(choices)}', reference)
@@ -243,8 +241,8 @@ class HeldOutObjective(Objective):
                 self._compare(losses, base_weights, weights.detach(), shared, criterion)
             self.calls.advance()
         mean, square, number = self._running_means()
-        error = (square - mean.square()).clamp_min(0) / (number - 1).clamp_min(0)  # nan or infinite until two compared
-        kept = (1 - self.confidence**2 * error / positive(mean.square())).clamp_min(0)
+        noise = (square - mean.square()).clamp_min(0) / (number - 1).clamp_min(0)  # nan or infinite until there are two
+        kept = (1 - self.confidence**2 * noise / positive(mean.square())).clamp_min(0)
         return -torch.where(number > 1, kept, 0) * mean.sign() / base_weights.sum()
 
     def _interval_now(self) -> int:
