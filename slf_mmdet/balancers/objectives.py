@@ -207,7 +207,7 @@ class HeldOutObjective(Objective):
         reference: str = 'criterion',
         momentum: float = 0.999,
         trace: float = 0.9,
-        confidence: float = 3.0,
+        confidence: float = 2.0,
         interval: Optional[int] = None,
     ) -> None:
         super().__init__(num_parts)
