@@ -66,6 +66,10 @@ class Objective(nn.Module):
         """
         raise NotImplementedError
 
+    def _check_momentum(self, momentum: float) -> None:
+        right = is_number(momentum, 0) and momentum < 1
+        self._require(right, 'momentum', 'in [0, 1)', momentum)
+
     def _require(self, condition: bool, key: str, wanted: str, found: object) -> None:
         require(condition, f'objective {self.name!r}', key, wanted, found)
 
@@ -107,7 +111,7 @@ class NormalizedObjective(Objective):
 
     def __init__(self, num_parts: int, momentum: float = 0.98) -> None:
         super().__init__(num_parts)
-        self._require(is_number(momentum, 0) and momentum < 1, 'momentum', 'in [0, 1)', momentum)
+        self._check_momentum(momentum)
         self.momentum = momentum
         self.register_buffer('mean', torch.zeros(num_parts))
         self.mean: Tensor
@@ -145,32 +149,29 @@ class ImprovementObjective(NormalizedObjective):
 
 
 class HeldOutObjective(Objective):
-    r"""Gives weight to parts that take the detector in a better direction for images that it was not made of.
+    r"""Gives weight to parts that give the step a better direction for images that it was not made of.
 
-    Liu & Lai, AAAI 2020, Eq. 1 asks for weights that are good on held-out data. The detector goes where the weighted
-    gradients of the parts lead it: :math:`z_i`, decayed means over the batches before, in the sum
-    :math:`Z = \sum_i z_i`. How far is the optimizer's matter (Adam's step does not depend on the length of Z at all).
-    To first order a step of length 1 lowers the reference R on the batch now, whose gradient is r, by
-    :math:`\langle Z, r \rangle / |Z|`. The logarithm of the weight of part i changes that, over :math:`|r|`, by
+    Liu & Lai, AAAI 2020, Eq. 1 asks for weights that are good on held-out data. A step of the detector goes along
+    :math:`G = \sum_i g_i`, the sum of the weighted gradients of the parts, and its length is the optimizer's matter
+    (Adam's does not depend on that of G at all). To first order a step of length 1 lowers the reference R on other
+    images by :math:`\langle G, r \rangle / |G|`; the logarithm of the weight of part i changes that by
 
-    .. math:: t_i = \frac{1}{|Z| |r|} \left( \langle z_i, r \rangle
-                    - \frac{\langle z_i, Z \rangle}{|Z|^2} \langle Z, r \rangle \right), \qquad
-              z_i \leftarrow \rho z_i + (1 - \rho) w_i \nabla \ell_i \text{ after that:}
+    .. math:: t_i = \langle g_i, r \rangle - \frac{\langle g_i, G \rangle}{|G|^2} \langle G, r \rangle, \qquad
+              r \leftarrow \nabla R \text{ after that}
 
-    what a part gives to the direction, less its share in the step. So :math:`\sum_i t_i = 0`, a part whose gradient is
-    large has no advantage of it, and no image is compared with itself. The decayed mean is the trace of online
-    hypergradients (Baydin et al., ICLR 2018, have it for one step): the gradient of one batch is mostly noise.
+    up to a factor: what a part gives to the direction, less its share in the step. So :math:`\sum_i t_i = 0`, and a
+    part whose gradient is large has no advantage of it. The reference r is that of the batch compared before, so no
+    image is compared with itself. (A decayed trace of it lags behind the weights, which then swing.)
 
-    With running means m and v of :math:`t` and :math:`t^2` over n comparisons, and the standard error s of m,
+    Costs are running means m and v of :math:`t` and :math:`t^2`, over n comparisons at a time:
 
-    .. math:: c_i = -\frac{k_i}{W} \mathrm{sgn}(m_i), \qquad
-              k_i = \max\left(0, 1 - \left(\frac{\gamma s_i}{m_i}\right)^2\right), \qquad
-              s_i^2 = \frac{v_i - m_i^2}{n - 1}
+    .. math:: c_i = -\frac{k_i m_i}{W \max_j \sqrt{v_j}}, \qquad
+              k_i = \max\left(0, 1 - \frac{v_i - m_i^2}{n m_i^2}\right)
 
-    with the ``confidence`` :math:`\gamma`. So what may be noise is not followed: a positive-part estimator of James and
-    Stein (1961), made stricter since the means are looked at again and again along the run. As :math:`|W c_i| \le 1`,
-    an anchor :math:`\kappa` keeps each part within a factor :math:`e^{1 / \kappa}` of its share before normalisation: a
-    signal that is wrong cannot make the weights collapse.
+    Divided by a root mean square, help that comes and goes with the batch counts for little. And what could be the
+    noise of the mean does not count at all: k shrinks each of them as the positive-part estimator of James and Stein
+    (1961). As :math:`|W c_i| \le 1`, an anchor :math:`\kappa` keeps each part within a factor
+    :math:`e^{1 / \kappa}` of its share before normalisation: a signal that is wrong cannot make the weights collapse.
 
     The gradients are those of ``shared``, which the parts must have in common: at an output layer with rows of their
     own they have nothing to say to each other.
@@ -179,17 +180,15 @@ class HeldOutObjective(Objective):
     and its backward pass. By default every fifth iteration compares, and from iteration 500 on the time in between is
     1 % of the iterations so far: short runs learn from enough comparisons, long ones hardly pay for them. All of them
     count about equally by default. What helps a step early on is not what helps it late, and neither alone is what
-    helps the detector in the end; a shorter memory follows the one and then the other. Memory: n times ``shared``.
+    helps the detector in the end; a shorter memory follows the one and then the other.
 
     Args:
         num_parts: n.
         reference: what R is: ``'criterion'`` for what the detector offers as a measure of its detections, which is
             1 less their :func:`~slf_mmdet.losses.soft_average_precision` for the YOLOv1 head and
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
-        momentum: :math:`\beta` in (0, 1) of the running means; 0.98 remembers about 50 comparisons, the default 1,000.
-            n is never more than :math:`(1 + \beta) / (1 - \beta)`.
-        trace: :math:`\rho` in [0, 1), from one comparison to the next; 0 takes the gradients compared before alone.
-        confidence: :math:`\gamma` >= 0, how many standard errors of a mean may be noise; 0 follows every sign.
+        momentum: :math:`\beta` in [0, 1) of the running means; 0 takes the last comparison alone, 0.98 remembers about
+            50, the default 1,000. n is never more than :math:`(1 + \beta) / (1 - \beta)`.
         interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for the larger of 5
             and 1 % of the iterations so far.
 
@@ -199,39 +198,27 @@ class HeldOutObjective(Objective):
 
     name = 'heldout'
     needs_shared = True
-    default_kl_weight = 1.0
+    default_kl_weight = 0.3
 
     def __init__(
-        self,
-        num_parts: int,
-        reference: str = 'criterion',
-        momentum: float = 0.999,
-        trace: float = 0.9,
-        confidence: float = 2.0,
-        interval: Optional[int] = None,
+        self, num_parts: int, reference: str = 'criterion', momentum: float = 0.999, interval: Optional[int] = None
     ) -> None:
         super().__init__(num_parts)
-        right = is_number(momentum) and 0 < momentum < 1  # of one comparison there is no standard error
-        self._require(right, 'momentum', 'in (0, 1)', momentum)
-        self._require(is_number(trace, 0) and trace < 1, 'trace', 'in [0, 1)', trace)
-        self._require(is_number(confidence, 0), 'confidence', 'a finite number >= 0', confidence)
+        self._check_momentum(momentum)
         choices = ('base', 'criterion')
         self._require(reference in choices, 'reference', f'one of {list(choices)}', reference)
         self._require(interval is None or is_count(interval), 'interval', 'an integer >= 1 or None', interval)
         self.needs_criterion = reference == 'criterion'
         self.momentum = momentum
-        self.trace = trace
-        self.confidence = confidence
         self.interval = interval
-        self.register_buffer('traces', torch.zeros(num_parts, 0))  # widened by the first gradients
+        self.register_buffer('reference', torch.zeros(0))  # sized by the first gradient
         self.register_buffer('tilts', torch.zeros(num_parts))
         self.register_buffer('squares', torch.zeros(num_parts))
-        self.register_buffer('compared', torch.zeros(()))
-        self.traces: Tensor
+        self.reference: Tensor
         self.tilts: Tensor
         self.squares: Tensor
-        self.compared: Tensor
         self.calls = StepCounter()
+        self.compared = StepCounter()
 
     def costs(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
@@ -241,17 +228,18 @@ class HeldOutObjective(Objective):
                 self._compare(losses, base_weights, weights.detach(), shared, criterion)
             self.calls.advance()
         mean, square, number = self._running_means()
-        noise = (square - mean.square()).clamp_min(0) / (number - 1).clamp_min(0)  # nan or infinite until there are two
-        kept = (1 - self.confidence**2 * noise / positive(mean.square())).clamp_min(0)
-        return -torch.where(number > 1, kept, 0) * mean.sign() / base_weights.sum()
+        noise = (square - mean.square()).clamp_min(0) / number
+        kept = (1 - noise / positive(mean.square())).clamp_min(0)
+        return -kept * mean / positive(base_weights.sum() * square.max().sqrt())
 
     def _interval_now(self) -> int:
         return max(FIRST_INTERVAL, self.calls.value // 100) if self.interval is None else self.interval
 
-    def _running_means(self) -> Tuple[Tensor, Tensor, Tensor]:
+    def _running_means(self) -> Tuple[Tensor, Tensor, float]:
         """Of the tilts and their squares, without the zeros they began with; and of how many comparisons."""
-        weight = positive(1 - self.momentum**self.compared)
-        number = self.compared.clamp_max((1 + self.momentum) / (1 - self.momentum))
+        compared = max(self.compared.value, 1)
+        weight = 1 - self.momentum**compared
+        number = min(compared, (1 + self.momentum) / (1 - self.momentum))
         return self.tilts / weight, self.squares / weight, number
 
     def _compare(
@@ -267,29 +255,24 @@ class HeldOutObjective(Objective):
             )
         else:
             wanted = self._mean(part_gradients(criterion().unsqueeze(0), shared)[0])
+        if len(self.reference) > 0:
+            self.compared.advance()
+        else:
+            self.reference = torch.zeros_like(wanted)
         weights = self._mean(weights if weights.dim() == 1 else weights.mean(0))
-        if self.traces.shape[1] == 0:
-            self.traces = torch.zeros_like(gradients)
-        self._learn(wanted)
-        now = gradients * weights.unsqueeze(1)
-        # One bad batch must not spoil what is remembered
-        self.traces.copy_(torch.where(now.isfinite().all(), torch.lerp(now, self.traces, self.trace), self.traces))
-
-    def _learn(self, wanted: Tensor) -> None:
-        """Takes in what the gradient of the reference says of the directions in which the parts have led so far."""
-        step = self.traces.sum(0)
-        helps = self.traces @ wanted
-        lengths = step.norm() * wanted.norm()
-        tilts = (helps - self.traces @ step / positive(step.square().sum()) * helps.sum()) / positive(lengths)
-        tells = tilts.isfinite().all() & lengths.isfinite() & (lengths > 0)
+        weighted = gradients * weights.unsqueeze(1)
+        step = weighted.sum(0)
+        helps = weighted @ self.reference
+        tilts = helps - weighted @ step / positive(step.square().sum()) * helps.sum()
+        finite = wanted.isfinite().all() & tilts.isfinite().all()  # one bad batch must not spoil what is remembered
         for mean, now in ((self.tilts, tilts), (self.squares, tilts.square())):
-            mean.copy_(torch.where(tells, torch.lerp(now, mean, self.momentum), mean))
-        self.compared += tells
+            mean.copy_(torch.where(finite, torch.lerp(now, mean, self.momentum), mean))
+        self.reference.copy_(torch.where(finite, wanted, self.reference))
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
-        saved = state_dict.get(f'{prefix}traces')
+        saved = state_dict.get(f'{prefix}reference')
         if saved is not None:
-            self.traces = self.traces.new_zeros(saved.shape)
+            self.reference = self.reference.new_zeros(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
