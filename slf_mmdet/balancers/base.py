@@ -2,12 +2,13 @@
 
 import math
 from abc import ABCMeta, abstractmethod
-from typing import Callable, ClassVar, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import ClassVar, Mapping, NamedTuple, Optional, Sequence, Union
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from .criterion import AskedCriterion
 from .processes import mean_over_processes
 
 
@@ -118,7 +119,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         parts: Mapping[str, Tensor],
         context: Optional[Tensor] = None,
         shared: Union[Tensor, Sequence[Tensor], None] = None,
-        criterion: Optional[Callable[[], Tensor]] = None,
+        criterion: AskedCriterion = None,
     ) -> dict[str, Tensor]:
         """Weighs the parts.
 
@@ -128,7 +129,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             shared: what all parts depend on, with their graph: the weight of the last shared layer, or feature maps.
                 Used where ``needs_shared`` is true; ``None`` takes the context.
             criterion: makes a scalar that depends on ``shared`` and is the lower, the better the batch's predictions
-                are. Called where ``needs_criterion`` is true.
+                are; a :class:`~slf_mmdet.balancers.criterion.Criterion` also says what it would be if a part were
+                solved. Called where ``needs_criterion`` is true.
 
         Returns:
             An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the

@@ -1,18 +1,17 @@
 """What the decision network minimises: a cost of each part, without a unit, and linear in the weights."""
 
 import inspect
-from typing import Any, Callable, ClassVar, Dict, Optional, Sequence, Tuple, Type, Union
+from typing import Any, ClassVar, Dict, Optional, Sequence, Tuple, Type, Union
 
 import torch
 from torch import Tensor, nn
 
 from .checks import is_count, is_number, require
+from .criterion import AskedCriterion, Criterion
 from .part_gradients import Shared, part_gradients
 from .processes import mean_over_processes
 from .safe_math import positive
 from .state import StepCounter
-
-Criterion = Optional[Callable[[], Tensor]]
 
 FIRST_INTERVAL = 5
 
@@ -46,7 +45,7 @@ class Objective(nn.Module):
         super().__init__()
 
     def costs(
-        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion = None
     ) -> Tensor:
         """Costs of the parts.
 
@@ -88,7 +87,7 @@ class JointObjective(Objective):
     name = 'joint'
 
     def costs(
-        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion = None
     ) -> Tensor:
         losses = losses.detach()
         return losses / positive(self._mean((base_weights * losses.abs()).sum(-1).mean()))
@@ -117,7 +116,7 @@ class NormalizedObjective(Objective):
         self.mean: Tensor
 
     def costs(
-        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion = None
     ) -> Tensor:
         losses = losses.detach()
         return losses / positive(base_weights.sum() * self._update(losses))
@@ -142,13 +141,61 @@ class ImprovementObjective(NormalizedObjective):
     name = 'improvement'
 
     def costs(
-        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion = None
     ) -> Tensor:
         losses = losses.detach()
         return (positive(self._update(losses)) / positive(losses)).log() / base_weights.sum()
 
 
-class HeldOutObjective(Objective):
+class ComparingObjective(Objective):
+    r"""Costs from what is looked at every few iterations; all that was found in a run counts about equally.
+
+    By default every fifth iteration is looked at, and from iteration 500 on the time in between is 1 % of the
+    iterations so far: short runs learn from enough of them, long ones hardly pay for them.
+
+    Args:
+        num_parts: n.
+        momentum: :math:`\beta` in [0, 1) of the running means; 0 takes the last comparison alone, 0.98 remembers about
+            50, the default 1,000.
+        interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for the larger of 5
+            and 1 % of the iterations so far.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    def __init__(self, num_parts: int, momentum: float = 0.999, interval: Optional[int] = None) -> None:
+        super().__init__(num_parts)
+        self._check_momentum(momentum)
+        self._require(interval is None or is_count(interval), 'interval', 'an integer >= 1 or None', interval)
+        self.momentum = momentum
+        self.interval = interval
+        self.calls = StepCounter()
+
+    def costs(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion = None
+    ) -> Tensor:
+        if self.training and torch.is_grad_enabled():
+            if self.calls.value % self._interval_now() == 0:
+                self._compare(losses, base_weights, weights.detach(), shared, criterion)
+            self.calls.advance()
+        return self._costs_now(base_weights)
+
+    def _compare(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion
+    ) -> None:
+        """Remembers what this iteration tells; arguments as of :meth:`costs`."""
+        raise NotImplementedError
+
+    def _costs_now(self, base_weights: Tensor) -> Tensor:
+        """Costs from what is remembered, ``(n,)``."""
+        raise NotImplementedError
+
+    def _interval_now(self) -> int:
+        return max(FIRST_INTERVAL, self.calls.value // 100) if self.interval is None else self.interval
+
+
+class HeldOutObjective(ComparingObjective):
     r"""Gives weight to parts that give the step a better direction for images that it was not made of.
 
     Liu & Lai, AAAI 2020, Eq. 1 asks for weights that are good on held-out data. A step of the detector goes along
@@ -177,20 +224,17 @@ class HeldOutObjective(Objective):
     own they have nothing to say to each other.
 
     Cost of a comparison: a backward pass of each part from the loss down to ``shared``; ``'criterion'`` adds that loss
-    and its backward pass. By default every fifth iteration compares, and from iteration 500 on the time in between is
-    1 % of the iterations so far: short runs learn from enough comparisons, long ones hardly pay for them. All of them
-    count about equally by default. What helps a step early on is not what helps it late, and neither alone is what
-    helps the detector in the end; a shorter memory follows the one and then the other.
+    and its backward pass. All comparisons count about equally by default: what helps a step early on is not what helps
+    it late, and neither alone is what helps the detector in the end; a shorter memory follows the one and then the
+    other.
 
     Args:
         num_parts: n.
         reference: what R is: ``'criterion'`` for what the detector offers as a measure of its detections, which is
             1 less their :func:`~slf_mmdet.losses.soft_average_precision` for the YOLOv1 head and
             ``BalancedDetector``; ``'base'`` for the base-weighted sum of the parts.
-        momentum: :math:`\beta` in [0, 1) of the running means; 0 takes the last comparison alone, 0.98 remembers about
-            50, the default 1,000. n is never more than :math:`(1 + \beta) / (1 - \beta)`.
-        interval: iterations >= 1 from one comparison to the next, in which the costs stay; ``None`` for the larger of 5
-            and 1 % of the iterations so far.
+        momentum: see :class:`ComparingObjective`; n is never more than :math:`(1 + \beta) / (1 - \beta)`.
+        interval: see there.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -203,37 +247,23 @@ class HeldOutObjective(Objective):
     def __init__(
         self, num_parts: int, reference: str = 'criterion', momentum: float = 0.999, interval: Optional[int] = None
     ) -> None:
-        super().__init__(num_parts)
-        self._check_momentum(momentum)
+        super().__init__(num_parts, momentum, interval)
         choices = ('base', 'criterion')
         self._require(reference in choices, 'reference', f'one of {list(choices)}', reference)
-        self._require(interval is None or is_count(interval), 'interval', 'an integer >= 1 or None', interval)
         self.needs_criterion = reference == 'criterion'
-        self.momentum = momentum
-        self.interval = interval
         self.register_buffer('reference', torch.zeros(0))  # sized by the first gradient
         self.register_buffer('tilts', torch.zeros(num_parts))
         self.register_buffer('squares', torch.zeros(num_parts))
         self.reference: Tensor
         self.tilts: Tensor
         self.squares: Tensor
-        self.calls = StepCounter()
         self.compared = StepCounter()
 
-    def costs(
-        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion = None
-    ) -> Tensor:
-        if self.training and torch.is_grad_enabled():
-            if self.calls.value % self._interval_now() == 0:
-                self._compare(losses, base_weights, weights.detach(), shared, criterion)
-            self.calls.advance()
+    def _costs_now(self, base_weights: Tensor) -> Tensor:
         mean, square, number = self._running_means()
         noise = (square - mean.square()).clamp_min(0) / number
         kept = (1 - noise / positive(mean.square())).clamp_min(0)
         return -kept * mean / positive(base_weights.sum() * square.max().sqrt())
-
-    def _interval_now(self) -> int:
-        return max(FIRST_INTERVAL, self.calls.value // 100) if self.interval is None else self.interval
 
     def _running_means(self) -> Tuple[Tensor, Tensor, float]:
         """Of the tilts and their squares, without the zeros they began with; and of how many comparisons."""
@@ -243,7 +273,7 @@ class HeldOutObjective(Objective):
         return self.tilts / weight, self.squares / weight, number
 
     def _compare(
-        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: Criterion
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion
     ) -> None:
         gradients = self._mean(part_gradients(losses, shared))
         if not self.needs_criterion:
@@ -276,7 +306,65 @@ class HeldOutObjective(Objective):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-_KINDS: Sequence[Type[Objective]] = (JointObjective, NormalizedObjective, ImprovementObjective, HeldOutObjective)
+class DeltaAPObjective(ComparingObjective):
+    r"""Gives weight to parts by the average precision that is lost with them.
+
+    TIDE (Bolya et al., ECCV 2020) tells where a detector loses average precision by mending one kind of error at a
+    time. Here it is one part at a time: with :math:`\Delta_i`, how much more average precision the detections of the
+    batch would have if part i were solved (:meth:`~slf_mmdet.balancers.criterion.Criterion.gains`; on the mean of the
+    comparisons so far, 0 where it is negative),
+
+    .. math:: c_i = -\frac{\Delta_i}{W \sum_j \Delta_j}.
+
+    This looks past the next step, and does not feed itself: a part of more weight is solved sooner, and then asks for
+    less. What it cannot see is whether a part can be solved at all. As :math:`-1 \le W c_i \le 0`, an anchor
+    :math:`\kappa` keeps each part within a factor :math:`e^{1 / \kappa}` of its share before normalisation.
+
+    Cost of a comparison: for each part a backward pass from the loss to the output of the YOLOv1 head, or to the
+    features of ``BalancedDetector``'s detector, and the detections that follow, non-maximum suppression included.
+
+    Args:
+        num_parts: n.
+        momentum: see :class:`ComparingObjective`.
+        interval: see there.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    name = 'delta_ap'
+    needs_criterion = True
+    default_kl_weight = 1.0
+
+    def __init__(self, num_parts: int, momentum: float = 0.999, interval: Optional[int] = None) -> None:
+        super().__init__(num_parts, momentum, interval)
+        self.register_buffer('gains', torch.zeros(num_parts))
+        self.gains: Tensor
+
+    def _compare(
+        self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion
+    ) -> None:
+        if not isinstance(criterion, Criterion):
+            raise ValueError(
+                "objective 'delta_ap' needs a detector that offers a measure of its detections, as YOLOV1Head and "
+                f'BalancedDetector do, found {criterion!r}.'
+            )
+        now = self._mean(criterion.gains(losses).to(self.gains))
+        # one bad batch must not spoil what is remembered
+        self.gains.copy_(torch.where(now.isfinite().all(), torch.lerp(now, self.gains, self.momentum), self.gains))
+
+    def _costs_now(self, base_weights: Tensor) -> Tensor:
+        gains = self.gains.clamp_min(0)
+        return -gains / positive(gains.sum() * base_weights.sum())
+
+
+_KINDS: Sequence[Type[Objective]] = (
+    JointObjective,
+    NormalizedObjective,
+    ImprovementObjective,
+    HeldOutObjective,
+    DeltaAPObjective,
+)
 OBJECTIVES = {kind.name: kind for kind in _KINDS}
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from .anchors import ANCHORS
 from .base import LossBalancer, Weighing
 from .checks import is_count, is_number, require
+from .criterion import AskedCriterion
 from .decision import DecisionNetwork
-from .objectives import Criterion, JointObjective, Shared, build_objective
+from .objectives import JointObjective, Shared, build_objective
 from .sampling import SampledWeights
 
 MAX_TILT = 3.0
@@ -59,10 +60,10 @@ class SLFBalancer(SampledWeights, LossBalancer):
             pull equally hard, see :class:`~slf_mmdet.balancers.anchors.GradientAnchor`. Of the base weights only the
             sum counts then.
         objective: what the decision network minimises, by name or as ``dict(type=name, ...)`` with its settings:
-            ``'joint'`` (Algorithm 1), ``'normalized'``, ``'improvement'`` or ``'heldout'``, see
+            ``'joint'`` (Algorithm 1), ``'normalized'``, ``'improvement'``, ``'heldout'`` or ``'delta_ap'``, see
             :mod:`~slf_mmdet.balancers.objectives`.
         kl_weight: :math:`\kappa` >= 0; 0 for Algorithm 1 as it is written, one loss for both and no anchor. ``None``
-            takes what suits the objective: 0.3 for ``'heldout'``, 20 for the others.
+            takes what suits the objective: 0.3 for ``'heldout'``, 1 for ``'delta_ap'``, 20 for the others.
         base_share: :math:`s` in [0, 1], the share that stays at the base weights.
         warmup: iterations >= 0 at the start in which the detector gets the base weights, while the decision network
             learns already.
@@ -143,7 +144,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
         return self.objective.needs_criterion
 
     def weigh(
-        self, losses: Tensor, context: Optional[Tensor], shared: Shared = None, criterion: Criterion = None
+        self, losses: Tensor, context: Optional[Tensor], shared: Shared = None, criterion: AskedCriterion = None
     ) -> Weighing:
         shared = context if shared is None else shared
         step = self.counter.value

@@ -8,6 +8,8 @@ from mmengine.model import MMDistributedDataParallel
 from registry import CONTEXT_DIM, PARTS, all_balancers, build, objective
 from torch import nn
 
+from slf_mmdet.balancers.criterion import Criterion
+
 STEPS = 6
 HELDOUT = dict(type='heldout', interval=1)
 # Settings under which SLF's weights are the same in one process and in two: no noise, or one draw for all images
@@ -21,6 +23,7 @@ EXACT_SLF = dict(
     heldout=dict(granularity='batch', objective=dict(HELDOUT, reference='base'), num_samples=30),
     heldout_by_image=dict(objective=HELDOUT),
     gradients=dict(sampler='softmax', anchor='gradients'),
+    delta_ap=dict(granularity='batch', objective=dict(type='delta_ap', interval=1)),
     criterion=dict(granularity='batch', objective=HELDOUT, anchor='gradients', base_share=0.1),
 )
 NOISE = (None, 'independent', 'shared')
@@ -37,7 +40,8 @@ class Detector(nn.Module):
     def forward(self, x):
         output = self.layer(x)
         parts = {name: output[:, i].square() for i, name in enumerate(PARTS)}
-        return self.balancer(parts, output, shared=self.layer.weight, criterion=output.abs().mean)
+        criterion = Criterion(lambda places: places[0].abs().mean(), [output], reach=2.0)
+        return self.balancer(parts, output, shared=self.layer.weight, criterion=criterion)
 
 
 def images(rank):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from registry import BASE_WEIGHTS, PARTS, build, objective, random_context, random_parts
 
+from slf_mmdet.balancers.criterion import Criterion
 from slf_mmdet.balancers.objectives import HeldOutObjective, build_objective
 from slf_mmdet.balancers.part_gradients import part_gradients
 
@@ -182,6 +183,95 @@ def test_heldout_learns_nothing_from_a_batch_that_is_not_finite():
         assert step != 1 or torch.equal(made.tilts, before)
 
 
+class Told(Criterion):
+    """Says of each batch what is put into it."""
+
+    def __init__(self, *told):
+        self.told = list(told)
+
+    def gains(self, losses):
+        return torch.tensor(self.told.pop(0))
+
+
+def delta_ap(**settings):
+    return build_objective(dict(type='delta_ap', interval=1, **settings), 4)
+
+
+def costs_of(made, criterion):
+    return made.costs(torch.rand(4), BASE, BASE, None, criterion)
+
+
+def test_delta_ap_is_the_share_of_what_is_lost():
+    told = [[0.1, 0.4, 0.2, 0.0], [0.0, 0.2, -0.1, 0.1], [-0.2, 0.0, 0.0, 0.0]]
+    made, criterion = delta_ap(momentum=0.5), Told(*told)
+    mean = torch.zeros(4)
+    for now in told:
+        costs = costs_of(made, criterion)
+        mean = 0.5 * mean + 0.5 * torch.tensor(now)
+        lost = mean.clamp_min(0)
+        torch.testing.assert_close(7.5 * costs, -lost / lost.sum())
+    assert costs[0] == 0 and costs[1] < 0
+
+
+def test_delta_ap_follows_nothing_where_nothing_is_lost():
+    made = delta_ap()
+    assert costs_of(made, Told([0.0] * 4)).tolist() == [0.0] * 4
+    assert costs_of(made, Told([-0.1] * 4)).tolist() == [0.0] * 4
+
+
+def test_delta_ap_learns_nothing_from_a_batch_that_is_not_finite_or_in_evaluation():
+    made = delta_ap()
+    expected = costs_of(made, Told([0.1, 0.3, 0.0, 0.0]))
+    assert torch.equal(costs_of(made, Told([float('nan'), 0.3, 0.0, 0.0])), expected)
+    made.eval()
+    assert torch.equal(costs_of(made, Told()), expected)
+
+
+def test_delta_ap_asks_every_few_iterations_and_goes_on_after_a_resume():
+    told = [[0.1, 0.0, 0.0, 0.0], [0.0, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.0]]
+    first = build_objective(dict(type='delta_ap', interval=3), 4)
+    expected = [costs_of(first, criterion) for criterion in [Told(told[0])] * 3 + [Told(told[1])]]
+    assert torch.equal(expected[0], expected[2]) and not torch.equal(expected[2], expected[3])
+    second = build_objective(dict(type='delta_ap', interval=3), 4)
+    second.load_state_dict(first.state_dict())
+    for made in (first, second):
+        costs = [costs_of(made, criterion) for criterion in [Told()] * 2 + [Told(told[2])]]
+    assert torch.equal(costs_of(first, Told()), costs[-1])
+
+
+def test_delta_ap_needs_a_criterion_that_knows_of_solved_parts():
+    for criterion in (None, torch.rand(4).sum):
+        with pytest.raises(ValueError, match="'delta_ap' needs a detector that offers a measure"):
+            costs_of(delta_ap(), criterion)
+
+
+def test_delta_ap_gives_weight_to_the_part_that_the_measure_lacks_until_it_is_solved():
+    """Two sums of squares, one measure: the second part is all that is missing, then the first."""
+    torch.manual_seed(0)
+    output = torch.ones(8, 2, requires_grad=True)
+    balancer = build(
+        'SLFBalancer',
+        objective=dict(type='delta_ap', interval=1, momentum=0.9),
+        parts=['a', 'b'],
+        context_dim=2,
+        base_weights={},
+    )
+    optimizer = torch.optim.Adam(balancer.parameters(), lr=0.01)
+    mean_weights = []
+    for lacks in (1, 0):
+        for _ in range(300):
+            parts = dict(a=output[:, 0].square(), b=output[:, 1].square())
+            criterion = Criterion(lambda places, lacks=lacks: places[0][:, lacks].abs().mean(), [output], reach=2.0)
+            out = balancer(parts, context=output, criterion=criterion)
+            optimizer.zero_grad()
+            objective(out).backward()
+            optimizer.step()
+        mean_weights.append(balancer.last.weights)
+    e = math.e
+    torch.testing.assert_close(mean_weights[0], torch.tensor([2 / (1 + e), 2 * e / (1 + e)]), rtol=0.02, atol=0)
+    torch.testing.assert_close(mean_weights[1], torch.tensor([2 * e / (1 + e), 2 / (1 + e)]), rtol=0.02, atol=0)
+
+
 def test_part_gradients():
     a, b = torch.ones(2, requires_grad=True), torch.ones(3, requires_grad=True)
     losses = torch.stack([torch.stack([a.sum(), (a * b[:2]).sum()]), torch.stack([3 * a.sum(), b.sum()])])
@@ -290,10 +380,15 @@ def test_number_of_samples_follows_a_schedule():
 @pytest.mark.parametrize(
     ('cfg', 'message'),
     [
-        ('joined', r"objective must be one of \['joint', 'normalized', 'improvement', 'heldout'\], found 'joined'"),
+        (
+            'joined',
+            r"objective must be one of \['joint', 'normalized', 'improvement', 'heldout', 'delta_ap'\], found 'joined'",
+        ),
         (dict(momentum=0.5), 'found None'),
         (dict(type='joint', momentum=0.5), r"'joint' has no setting \['momentum'\]; it has \[\]"),
         (dict(type='heldout', momentum=1.0), r'momentum must be in \[0, 1\), found 1.0'),
+        (dict(type='delta_ap', momentum=-0.1), r'momentum must be in \[0, 1\), found -0.1'),
+        (dict(type='delta_ap', interval=0.5), 'interval must be an integer >= 1 or None, found 0.5'),
         (dict(type='heldout', interval=0), 'interval must be an integer >= 1 or None, found 0'),
         (dict(type='heldout', reference='map'), r"reference must be one of \['base', 'criterion'\], found 'map'"),
     ],
@@ -329,6 +424,7 @@ def test_only_the_criterion_as_reference_asks_for_it():
 def test_each_objective_has_an_anchor_of_its_own():
     assert build('SLFBalancer').kl_weight == 20 and build('SLFBalancer', objective='heldout').kl_weight == 0.3
     assert build('SLFBalancer', objective='heldout', kl_weight=0.5).kl_weight == 0.5
+    assert build('SLFBalancer', objective='delta_ap').kl_weight == 1
 
 
 def test_heldout_needs_something_shared():

@@ -119,7 +119,7 @@ TABLE = [
     # The decision network
     (slf, dict(granularity='pixel'), "granularity 'pixel' image batch"),
     (slf, dict(initial='random'), "initial 'random' base uniform"),
-    (slf, dict(objective='val'), "objective 'val' joint normalized improvement heldout"),
+    (slf, dict(objective='val'), "objective 'val' joint normalized improvement heldout delta_ap"),
     (slf, dict(objective=dict(type='heldout', momentum=1.0)), 'heldout momentum 1.0 [0, 1)'),
     (slf, dict(objective=dict(type='heldout', horizon=10)), "heldout 'horizon' momentum interval"),
     (slf, dict(objective=dict(type='heldout', reference='mAP')), "heldout reference 'mAP' base criterion"),

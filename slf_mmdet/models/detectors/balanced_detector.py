@@ -2,7 +2,6 @@
 
 import copy
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, ContextManager, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from ...balancers import LossBalancer, checked_balancer
 from .loss_parts import EXAMPLE, LossParts
 from .probe import Probe, pooled, probe_detector, record_output
-from .ranking import missed_precision, record_features
+from .ranking import ranking_criterion, record_features
 
 PARTS = 'parts'
 
@@ -46,7 +45,7 @@ class BalancedDetector(BaseDetector):
             last level). No gradient flows back. The balancer's ``context_dim`` is found where it is not given.
         shared_layer: name of the submodule at whose weights a balancer differentiates the parts, if it does
             (``GradNormBalancer``, ``objective='heldout'``). Defaults to the neck, or to the backbone's last child.
-            What ``reference='criterion'`` measures there is :func:`~.ranking.missed_precision`.
+            What ``objective='heldout'`` and ``'delta_ap'`` measure there is :func:`~.ranking.missed_precision`.
         init_cfg: see mmengine's ``BaseModule``.
 
     Raises:
@@ -119,7 +118,7 @@ class BalancedDetector(BaseDetector):
             parts,
             context=context,
             shared=shared,
-            criterion=partial(missed_precision, self.detector, features, batch_inputs, batch_data_samples),
+            criterion=ranking_criterion(self.detector, features, batch_inputs, batch_data_samples),
         )
         return self.loss_parts.replace(losses, balanced)
 

@@ -2,7 +2,7 @@
 
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Sequence
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -11,6 +11,7 @@ from mmdet.structures import DetDataSample, SampleList
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
+from ...balancers.criterion import Criterion
 from ...losses.soft_ap import soft_average_precision
 
 
@@ -28,11 +29,10 @@ def record_features(detector: BaseDetector) -> Iterator[List[Any]]:
         yield found
 
 
-def missed_precision(detector: BaseDetector, features: List[Any], inputs: Tensor, data_samples: SampleList) -> Tensor:
-    """How far the ranking of the batch's detections is from the ideal one: 1 less their soft average precision.
-
-    The heads predict from features that are there already, in evaluation mode, so that no statistics are counted twice.
-    Detections below the score threshold of the detector's ``test_cfg`` do not count.
+def ranking_criterion(
+    detector: BaseDetector, features: List[Any], inputs: Tensor, data_samples: SampleList
+) -> Criterion:
+    """:func:`missed_precision` of the features that the loss of the batch was made of, for a balancer to ask.
 
     Args:
         detector: of mmdet.
@@ -40,20 +40,40 @@ def missed_precision(detector: BaseDetector, features: List[Any], inputs: Tensor
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its ground truth.
 
+    Raises:
+        ValueError: when asked, if the detector made its loss without ``extract_feat``.
+    """
+    latest: Any = features[-1] if features else ()
+    one = isinstance(latest, Tensor)
+
+    def measure(levels: Sequence[Tensor]) -> Tensor:
+        if not features:
+            raise ValueError(
+                f'{type(detector).__name__} does not call extract_feat in its loss: the features that it predicts from '
+                "are not known. Take objective=dict(type='heldout', reference='base')."
+            )
+        return missed_precision(detector, levels[0] if one else tuple(levels), inputs, data_samples)
+
+    return Criterion(measure, [latest] if one else latest)
+
+
+def missed_precision(detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList) -> Tensor:
+    """How far the ranking of the batch's detections is from the ideal one: 1 less their soft average precision.
+
+    The heads predict from features that are there already, in evaluation mode, so that no statistics are counted twice.
+    Detections below the score threshold of the detector's ``test_cfg`` do not count.
+
+    Args:
+        detector: of mmdet.
+        features: what ``extract_feat`` of the detector returns: a tensor, or a sequence of them.
+        inputs: ``(N, 3, H, W)``.
+        data_samples: per image its ground truth.
+
     Returns:
         A scalar; its graph goes back to the features, see :func:`~slf_mmdet.losses.soft_average_precision`.
-
-    Raises:
-        ValueError: the detector made its loss without ``extract_feat``.
     """
-    if not features:
-        raise ValueError(
-            f"{type(detector).__name__} does not call extract_feat in its loss: reference='criterion' cannot see the "
-            "features that it predicts from. Take reference='base'."
-        )
-    latest = features[-1]
     blank = [DetDataSample(metainfo=sample.metainfo) for sample in data_samples]
-    given = _replaced(detector, 'extract_feat', lambda *args, **kwargs: latest)
+    given = _replaced(detector, 'extract_feat', lambda *args, **kwargs: features)
     with _evaluating(detector), given, _keeping_the_graph(detector):
         predictions = [sample.pred_instances for sample in detector.predict(inputs, blank, rescale=False)]
     objects = [sample.gt_instances for sample in data_samples]
@@ -66,7 +86,7 @@ def missed_precision(detector: BaseDetector, features: List[Any], inputs: Tensor
         torch.cat([instances.labels for instances in objects]),
         _image_index(objects, inputs.device),
     )
-    levels = latest if isinstance(latest, (list, tuple)) else [latest]
+    levels = [features] if isinstance(features, Tensor) else features
     return 1 - precision + sum(0 * level.sum() for level in levels)  # a graph, even where nothing was detected
 
 

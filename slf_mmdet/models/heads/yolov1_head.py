@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ...balancers import checked_balancer
 from ...balancers.checks import is_count, require
+from ...balancers.criterion import Criterion
 from ...losses.soft_ap import best_detections, soft_average_precision
 from ...losses.yolov1 import (
     BASE_WEIGHTS,
@@ -191,9 +192,13 @@ class YOLOV1Head(BaseDenseHead):
             parts,
             context=output.flatten(1),
             shared=self._last_shared(),
-            # how far the ranking of the batch's detections is from the ideal one
-            criterion=lambda: (
-                1 - soft_average_precision(*best_detections(*self.decode(output)), corners, labels, image)
+            # how far the ranking of the batch's detections is from the ideal one; the parts are sums of squares
+            criterion=Criterion(
+                lambda places: (
+                    1 - soft_average_precision(*best_detections(*self.decode(places[0])), corners, labels, image)
+                ),
+                [output],
+                reach=2.0,
             ),
         )
 

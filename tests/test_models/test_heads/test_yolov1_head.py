@@ -188,6 +188,40 @@ def test_the_criterion_is_lowest_for_a_perfect_output():
     assert found[0] < 0.05 and all(value > 0.4 for value in found[1:3]) and found[3] == 1
 
 
+def test_the_gain_of_a_part_is_that_of_outputs_in_which_it_is_right():
+    """Rows with one thing wrong each; a solved part is the row in which that thing is right."""
+    data = sample([[20.0, 30.0, 60.0, 80.0], [100.0, 100.0, 140.0, 120.0]], [2, 0])
+    perfect = (2, 2, 0, 0.0, 0.75, 40 / 140, 50 / 140, 1.0, [0, 0, 1])
+    other = (5, 6, 0, 0.0, 0.5, 40 / 140, 20 / 140, 1.0, [1, 0, 0])
+    wrong = dict(
+        coord=(2, 2, 0, 0.0, 0.75, 0.9, 0.9, 1.0, [0, 0, 1]),
+        cls=(*perfect[:8], [0, 1, 0]),
+        obj=(*perfect[:7], 0.0, perfect[8]),
+    )
+    found = []
+
+    class Recorder(StaticBalancer):
+        def forward(self, parts, context=None, shared=None, criterion=None):
+            losses = torch.stack([parts[name] for name in PARTS], dim=1)
+            found.append((criterion().item(), dict(zip(PARTS, criterion.gains(losses).tolist()))))
+            return super().forward(parts, context, shared)
+
+    head = build_head()
+    head.loss_balancer = Recorder(parts=PARTS)
+    outputs = [output_with(perfect, other)] + [output_with(row, other) for row in wrong.values()]
+    outputs += [
+        output_with(perfect, other, (0, 0, 1, 0.5, 0.5, 0.3, 0.3, 3.0, [1, 0, 0]))
+    ]  # an empty cell, sure of itself
+    for output in outputs:
+        head.loss_by_feat(output.requires_grad_(), [data.gt_instances], [data.metainfo])
+    best = found[0][0]
+    assert max(abs(gain) for gain in found[0][1].values()) < 1e-3
+    for (value, gains), name in zip(found[1:], [*wrong, 'noobj']):
+        assert value > best + 0.05
+        assert gains[name] == pytest.approx(value - best, abs=1e-3)
+        assert gains[name] == max(gains.values())
+
+
 @pytest.mark.parametrize('measure', ['base', 'criterion'])
 def test_heldout_objective_trains_the_decision_network(measure):
     objective = dict(type='heldout', reference=measure, momentum=0.5, interval=1)
