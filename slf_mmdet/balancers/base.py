@@ -141,7 +141,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         """
         losses = self._stack(parts)
         if context is not None:
-            context = _at_least_fp32(context)
+            context = at_least_fp32(context)
         with torch.autocast(losses.device.type, enabled=False):
             seen: dict = dict(shared=shared) if self.needs_shared else {}
             if self.needs_criterion:
@@ -193,7 +193,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
                 f'{self._name}: the loss has the parts {sorted(parts)}, but the balancer was made for '
                 f'{sorted(self.parts)}. Name exactly the parts that the loss has.'
             )
-        values = [_at_least_fp32(parts[name]) for name in self.parts]
+        values = [at_least_fp32(parts[name]) for name in self.parts]
         shapes = {value.shape for value in values if value.dim() > 0}
         if len(shapes) > 1 or any(len(shape) > 1 for shape in shapes):
             found = {name: tuple(parts[name].shape) for name in self.parts}
@@ -226,7 +226,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         return type(self).__name__
 
 
-def _at_least_fp32(value: Tensor) -> Tensor:
+def at_least_fp32(value: Tensor) -> Tensor:
+    """The values of fp16 and bf16 as fp32, others as they are."""
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
 
 

@@ -11,6 +11,7 @@ from mmdet.structures import DetDataSample, SampleList
 from mmdet.structures.bbox import get_box_tensor
 from torch import Tensor
 
+from ...balancers.base import at_least_fp32
 from ...balancers.criterion import Criterion
 from ...losses.soft_ap import soft_average_precision
 
@@ -52,7 +53,9 @@ def ranking_criterion(
                 f'{type(detector).__name__} does not call extract_feat in its loss: the features that it predicts from '
                 "are not known. Take objective=dict(type='heldout', reference='base')."
             )
-        return missed_precision(detector, levels[0] if one else tuple(levels), inputs, data_samples)
+        # a balancer asks outside autocast, where layers of fp32 take no features of lower precision
+        full = tuple(at_least_fp32(level) for level in levels)
+        return missed_precision(detector, full[0] if one else full, inputs, data_samples)
 
     return Criterion(measure, [latest] if one else latest)
 

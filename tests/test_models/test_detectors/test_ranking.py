@@ -114,7 +114,14 @@ def test_heldout_criterion_weighs_the_parts_of_a_detector(data):
     assert tilts.abs().min() > 0 and tilts.isfinite().all()
 
 
-def trained(name, data, **objective):
+@pytest.mark.parametrize('kind', ['heldout', 'delta_ap'])
+def test_the_criterion_is_there_in_mixed_precision(kind, data):
+    learnt = trained('retinanet', data, precision=torch.bfloat16, type=kind, interval=1).loss_balancer.objective
+    found = learnt.tilts if kind == 'heldout' else learnt.gains
+    assert found.isfinite().all() and found.abs().max() > 0
+
+
+def trained(name, data, precision=None, **objective):
     """A balanced detector after three steps with an objective."""
     cfg = tiny_model(name)
     cfg.loss_balancer.update(objective=objective)
@@ -123,7 +130,8 @@ def trained(name, data, **objective):
     inputs = model.data_preprocessor(copy.deepcopy(data), training=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     for _ in range(3):
-        total, _ = model.parse_losses(model(**inputs, mode='loss'))
+        with torch.autocast('cpu', dtype=precision, enabled=precision is not None):
+            total, _ = model.parse_losses(model(**inputs, mode='loss'))
         optimizer.zero_grad()
         total.backward()
         optimizer.step()
