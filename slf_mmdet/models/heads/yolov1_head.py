@@ -104,9 +104,10 @@ class YOLOV1Head(BaseDenseHead):
         self.layers = builders[head_type](hidden, dropout)
         balancer_cfg = checked_balancer(loss_balancer, 'bbox_head.loss_balancer')
         balancer_cfg['base_weights'] = {**BASE_WEIGHTS, **(balancer_cfg.get('base_weights') or {})}
-        self.loss_balancer = MODELS.build(
-            balancer_cfg, default_args=dict(parts=PARTS, context_dim=self.out_channels * grid_size**2)
-        )
+        with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
+            self.loss_balancer = MODELS.build(
+                balancer_cfg, default_args=dict(parts=PARTS, context_dim=self.out_channels * grid_size**2)
+            )
 
     def _fc_layers(self, hidden: Tuple[int, ...], dropout: float) -> nn.Sequential:
         layers: List[nn.Module] = [nn.Flatten()]

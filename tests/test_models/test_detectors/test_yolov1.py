@@ -1,6 +1,9 @@
 """YOLOv1 as a whole: training step, mixed precision, gradient accumulation, and two processes."""
 
 import torch
+from helpers import CONFIGS, DIGITS_SLF
+from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from processes import run_in_two
 from small_yolov1 import batch, build_detector, process
@@ -20,6 +23,19 @@ def test_a_train_step_moves_every_parameter_of_detector_and_decision_network():
     assert all(torch.isfinite(value) for value in logs.values())
     still = [name for name, value in detector.named_parameters() if torch.equal(value, before[name])]
     assert still == []
+
+
+def test_a_detector_starts_from_the_same_weights_with_any_balancer():
+    """As a run makes it: built, then initialised, from the seed of the run."""
+    starts = []
+    for config in (CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py', DIGITS_SLF):
+        cfg = Config.fromfile(config).model
+        torch.manual_seed(0)
+        detector = MODELS.build(cfg)
+        detector.init_weights()
+        starts.append({key: value for key, value in detector.state_dict().items() if 'loss_balancer' not in key})
+    assert starts[0].keys() == starts[1].keys()
+    assert all(torch.equal(value, starts[1][key]) for key, value in starts[0].items())
 
 
 def test_under_autocast_the_loss_is_computed_in_fp32():
