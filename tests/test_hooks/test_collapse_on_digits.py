@@ -8,6 +8,8 @@ from helpers import DIGITS_SLF
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from slf_mmdet.losses.yolov1 import PARTS
+
 LITERAL = dict(type='SLFBalancer', objective='joint', kl_weight=0)
 PATIENCE = 30
 
@@ -49,8 +51,9 @@ def test_warn(run, tmp_path):
         r'CollapseGuardHook: in iterations (\d+) to (\d+) SLFBalancer left almost no weight to (.+); (.+)', text
     ).groups()
     assert int(last) - int(first) + 1 == PATIENCE and int(last) <= runner.iter
-    assert starved.startswith('coord, cls, noobj (')
-    assert cause.startswith(('obj has 9', 'obj has 100'))
+    names = set(starved.split(' (')[0].split(', '))  # which are first depends on the start network
+    assert names and names <= {'coord', 'cls', 'noobj'}
+    assert cause.split(' has ')[0] in set(PARTS) - names
     assert "objective='joint', kl_weight=0" in cause and 'Leave kl_weight at its default' in cause
     (log,) = tmp_path.glob('*/vis_data/scalars.json')
     end = [json.loads(line) for line in log.read_text().splitlines() if 'lr' in line][-1]
