@@ -45,7 +45,7 @@ class BalancedDetector(BaseDetector):
             last level). No gradient flows back. The balancer's ``context_dim`` is found where it is not given.
         shared_layer: name of the submodule at whose weights a balancer differentiates the parts, if it does
             (``GradNormBalancer``, ``objective='heldout'``). Defaults to the neck, or to the backbone's last child.
-            What ``objective='heldout'`` and ``'delta_ap'`` measure there is :func:`~.ranking.missed_precision`.
+            (The measure of ``objective='heldout'`` and ``'delta_ap'`` is :func:`~.ranking.missed_precision`.)
         init_cfg: see mmengine's ``BaseModule``.
 
     Raises:

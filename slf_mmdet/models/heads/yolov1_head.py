@@ -14,6 +14,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...balancers import checked_balancer
+from ...balancers.base import at_least_fp32
 from ...balancers.checks import is_count, require
 from ...balancers.criterion import Criterion
 from ...losses.soft_ap import best_detections, soft_average_precision
@@ -176,7 +177,7 @@ class YOLOV1Head(BaseDenseHead):
         Returns:
             ``loss_<part>`` and ``balance/<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`.
         """
-        output = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+        output = at_least_fp32(output)
         # Index and size of each object's image are made on the host and sent without waiting for the device.
         counts = torch.tensor([len(instances.labels) for instances in batch_gt_instances])
         sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
@@ -193,13 +194,13 @@ class YOLOV1Head(BaseDenseHead):
             parts,
             context=output.flatten(1),
             shared=self._last_shared(),
-            # how far the ranking of the batch's detections is from the ideal one; the parts are sums of squares
+            # how far the ranking of the batch's detections is from the ideal one
             criterion=Criterion(
                 lambda places: (
                     1 - soft_average_precision(*best_detections(*self.decode(places[0])), corners, labels, image)
                 ),
                 [output],
-                reach=2.0,
+                reach=2.0,  # the parts are sums of squares of the output, but for another `loss_cls`
             ),
         )
 

@@ -208,10 +208,9 @@ def test_the_gain_of_a_part_is_that_of_outputs_in_which_it_is_right():
 
     head = build_head()
     head.loss_balancer = Recorder(parts=PARTS)
+    sure_empty_cell = (0, 0, 1, 0.5, 0.5, 0.3, 0.3, 3.0, [1, 0, 0])
     outputs = [output_with(perfect, other)] + [output_with(row, other) for row in wrong.values()]
-    outputs += [
-        output_with(perfect, other, (0, 0, 1, 0.5, 0.5, 0.3, 0.3, 3.0, [1, 0, 0]))
-    ]  # an empty cell, sure of itself
+    outputs += [output_with(perfect, other, sure_empty_cell)]
     for output in outputs:
         head.loss_by_feat(output.requires_grad_(), [data.gt_instances], [data.metainfo])
     best = found[0][0]
