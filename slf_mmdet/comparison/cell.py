@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any, Dict
 
 from mmengine.config import Config
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 
 import slf_mmdet
 from slf_mmdet.comparison.record import RESULT, CellRecordHook, write_json
+from slf_mmdet.hooks.safe_resume import find_fault, numbered_checkpoints
 
 
 def run_cell(folder: Path) -> dict:
     """Trains and evaluates the config of a cell; returns what it writes as ``result.json``."""
     start = time.time()
     cfg = Config.fromfile(folder / 'config.py')
-    if find_latest_checkpoint(str(folder)):
+    if has_checkpoint(folder):
         # of no file, or else the runner writes resume=True into config.py, and the next comparison finds other settings
         cfg = Config({**cfg.to_dict(), 'resume': True, 'load_from': None})
     runner = Runner.from_cfg(cfg)
@@ -44,6 +45,23 @@ def run_cell(folder: Path) -> dict:
     result = json.loads(json.dumps(result, default=float))
     write_json(folder / RESULT, result)
     return result
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether an interrupted run left something to resume from.
+
+    mmengine finds it by the file ``last_checkpoint``, which is empty if the run was killed while it was written: then
+    it is pointed to the newest whole checkpoint, or removed if there is none.
+    """
+    pointer = folder / 'last_checkpoint'
+    if not pointer.is_file() or pointer.read_text().strip():
+        return pointer.is_file()
+    whole = next((path for path in numbered_checkpoints(folder) if find_fault(path) is None), None)
+    if whole is None:
+        pointer.unlink()
+    else:
+        pointer.write_text(str(whole))
+    return whole is not None
 
 
 if __name__ == '__main__':

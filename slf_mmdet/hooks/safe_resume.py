@@ -91,6 +91,7 @@ class SafeResumeHook(Hook):
                 f'{pointer} names {last}, but neither it nor another checkpoint in {folder} is whole (broken ones are '
                 'named *.broken now). Remove last_checkpoint to start from the beginning.'
             )
+        pointer.unlink(missing_ok=True)  # it is empty, and mmengine would resume from a file of no name
 
 
 def numbered_checkpoints(folder: Path) -> List[Path]:

@@ -13,6 +13,7 @@ from helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 from mmengine.config import Config
 
 from slf_mmdet.comparison import Plan, parse_column
+from slf_mmdet.comparison.cell import has_checkpoint
 
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 OPTIONS = (*IN_PROCESS, 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')
@@ -92,11 +93,20 @@ def test_killed_comparison_continues(run_tool, digits, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (cell / 'result.json').exists()
+    (cell / 'last_checkpoint').write_text('')  # as after a kill between opening and writing it
     run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)
     result = json.loads((cell / 'result.json').read_text())
     assert result['iters'] == 12 and result['fingerprint'] is None
     assert 'resumed epoch: ' in (cell / 'log.txt').read_text()
     run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)  # the settings are those of before
+
+
+def test_a_run_killed_before_its_first_whole_checkpoint_begins_again(tmp_path):
+    assert not has_checkpoint(tmp_path)
+    (tmp_path / 'epoch_1.pth').write_bytes(b'half')
+    (tmp_path / 'last_checkpoint').write_text('')
+    assert not has_checkpoint(tmp_path)
+    assert not (tmp_path / 'last_checkpoint').exists()
 
 
 def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):

@@ -129,9 +129,12 @@ def test_nothing_was_saved_yet(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_killed_while_writing_the_first(tmp_path):
+@pytest.mark.parametrize('pointer', [None, ''])
+def test_killed_while_writing_the_first(tmp_path, pointer):
     torch.save(contents(1), tmp_path / 'epoch_1.pth')
     cut_short(tmp_path / 'epoch_1.pth')
+    if pointer is not None:
+        (tmp_path / 'last_checkpoint').write_text(pointer)
     SafeResumeHook().before_run(Runner(tmp_path, resume=True))
     assert not (tmp_path / 'last_checkpoint').exists()  # mmengine starts from the beginning
 
