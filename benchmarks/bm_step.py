@@ -36,6 +36,8 @@ OBJECTIVES: Dict[str, Any] = {
     'improvement': 'improvement',
     'heldout, a step that compares': dict(type='heldout', interval=1),  # by default at most every fifth does
     'heldout, a step between': dict(type='heldout', interval=10**9),
+    'delta_ap, a step that compares': dict(type='delta_ap', interval=1),
+    'delta_ap, a step between': dict(type='delta_ap', interval=10**9),
 }
 
 

@@ -14,6 +14,7 @@ from .safe_math import positive
 from .state import StepCounter
 
 FIRST_INTERVAL = 5
+ENOUGH_TO_GAIN = 0.1  # of average precision
 
 
 class Objective(nn.Module):
@@ -314,7 +315,10 @@ class DeltaAPObjective(ComparingObjective):
     batch would have if part i were solved (:meth:`~slf_mmdet.balancers.criterion.Criterion.gains`; on the mean of the
     comparisons so far, 0 where it is negative),
 
-    .. math:: c_i = -\frac{\Delta_i}{W \sum_j \Delta_j}.
+    .. math:: c_i = -\frac{\Delta_i}{W \max(\sum_j \Delta_j, 0.1)}.
+
+    So gains that are no more than a tenth together are followed in part: at the very start a batch has no average
+    precision to speak of, and a part that makes a hundredth of difference then is not what the detector lacks.
 
     This looks past the next step, and does not feed itself: a part of more weight is solved sooner, and then asks for
     less. What it cannot see is whether a part can be solved at all. As :math:`-1 \le W c_i \le 0`, an anchor
@@ -334,12 +338,14 @@ class DeltaAPObjective(ComparingObjective):
 
     name = 'delta_ap'
     needs_criterion = True
-    default_kl_weight = 1.0
+    default_kl_weight = 0.5
 
     def __init__(self, num_parts: int, momentum: float = 0.999, interval: Optional[int] = None) -> None:
         super().__init__(num_parts, momentum, interval)
         self.register_buffer('gains', torch.zeros(num_parts))
+        self.register_buffer('known', torch.zeros(()))  # what the running mean of ones is by now
         self.gains: Tensor
+        self.known: Tensor
 
     def _compare(
         self, losses: Tensor, base_weights: Tensor, weights: Tensor, shared: Shared, criterion: AskedCriterion
@@ -350,12 +356,13 @@ class DeltaAPObjective(ComparingObjective):
                 f'BalancedDetector do, found {criterion!r}.'
             )
         now = self._mean(criterion.gains(losses).to(self.gains))
-        # one bad batch must not spoil what is remembered
-        self.gains.copy_(torch.where(now.isfinite().all(), torch.lerp(now, self.gains, self.momentum), self.gains))
+        finite = now.isfinite().all()  # one bad batch must not spoil what is remembered
+        for mean, value in ((self.gains, now), (self.known, torch.ones_like(self.known))):
+            mean.copy_(torch.where(finite, torch.lerp(value, mean, self.momentum), mean))
 
     def _costs_now(self, base_weights: Tensor) -> Tensor:
-        gains = self.gains.clamp_min(0)
-        return -gains / positive(gains.sum() * base_weights.sum())
+        gains = self.gains.clamp_min(0) / positive(self.known)
+        return -gains / (base_weights.sum() * gains.sum().clamp_min(ENOUGH_TO_GAIN))
 
 
 _KINDS: Sequence[Type[Objective]] = (

@@ -204,13 +204,19 @@ def costs_of(made, criterion):
 def test_delta_ap_is_the_share_of_what_is_lost():
     told = [[0.1, 0.4, 0.2, 0.0], [0.0, 0.2, -0.1, 0.1], [-0.2, 0.0, 0.0, 0.0]]
     made, criterion = delta_ap(momentum=0.5), Told(*told)
-    mean = torch.zeros(4)
-    for now in told:
+    for number in range(1, 4):
         costs = costs_of(made, criterion)
-        mean = 0.5 * mean + 0.5 * torch.tensor(now)
+        ages = 0.5 ** torch.arange(number).flip(0)
+        mean = (ages.unsqueeze(1) * torch.tensor(told[:number])).sum(0) / ages.sum()
         lost = mean.clamp_min(0)
+        assert lost.sum() > 0.1
         torch.testing.assert_close(7.5 * costs, -lost / lost.sum())
     assert costs[0] == 0 and costs[1] < 0
+
+
+def test_delta_ap_follows_what_is_less_than_a_tenth_in_part():
+    costs = costs_of(delta_ap(), Told([0.01, 0.04, -0.2, 0.0]))
+    torch.testing.assert_close(7.5 * costs, torch.tensor([-0.1, -0.4, 0.0, 0.0]))
 
 
 def test_delta_ap_follows_nothing_where_nothing_is_lost():
@@ -252,6 +258,7 @@ def test_delta_ap_gives_weight_to_the_part_that_the_measure_lacks_until_it_is_so
     balancer = build(
         'SLFBalancer',
         objective=dict(type='delta_ap', interval=1, momentum=0.9),
+        kl_weight=1,
         parts=['a', 'b'],
         context_dim=2,
         base_weights={},
@@ -424,7 +431,7 @@ def test_only_the_criterion_as_reference_asks_for_it():
 def test_each_objective_has_an_anchor_of_its_own():
     assert build('SLFBalancer').kl_weight == 20 and build('SLFBalancer', objective='heldout').kl_weight == 0.3
     assert build('SLFBalancer', objective='heldout', kl_weight=0.5).kl_weight == 0.5
-    assert build('SLFBalancer', objective='delta_ap').kl_weight == 1
+    assert build('SLFBalancer', objective='delta_ap').kl_weight == 0.5
 
 
 def test_heldout_needs_something_shared():
