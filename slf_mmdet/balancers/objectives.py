@@ -338,7 +338,7 @@ class DeltaAPObjective(ComparingObjective):
 
     name = 'delta_ap'
     needs_criterion = True
-    default_kl_weight = 0.5
+    default_kl_weight = 1.0
 
     def __init__(self, num_parts: int, momentum: float = 0.999, interval: Optional[int] = None) -> None:
         super().__init__(num_parts, momentum, interval)

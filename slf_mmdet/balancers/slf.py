@@ -63,7 +63,7 @@ class SLFBalancer(SampledWeights, LossBalancer):
             ``'joint'`` (Algorithm 1), ``'normalized'``, ``'improvement'``, ``'heldout'`` or ``'delta_ap'``, see
             :mod:`~slf_mmdet.balancers.objectives`.
         kl_weight: :math:`\kappa` >= 0; 0 for Algorithm 1 as it is written, one loss for both and no anchor. ``None``
-            takes what suits the objective: 0.3 for ``'heldout'``, 0.5 for ``'delta_ap'``, 20 for the others.
+            takes what suits the objective: 0.3 for ``'heldout'``, 1 for ``'delta_ap'``, 20 for the others.
         base_share: :math:`s` in [0, 1], the share that stays at the base weights.
         warmup: iterations >= 0 at the start in which the detector gets the base weights, while the decision network
             learns already.

@@ -258,7 +258,6 @@ def test_delta_ap_gives_weight_to_the_part_that_the_measure_lacks_until_it_is_so
     balancer = build(
         'SLFBalancer',
         objective=dict(type='delta_ap', interval=1, momentum=0.9),
-        kl_weight=1,
         parts=['a', 'b'],
         context_dim=2,
         base_weights={},
@@ -431,7 +430,7 @@ def test_only_the_criterion_as_reference_asks_for_it():
 def test_each_objective_has_an_anchor_of_its_own():
     assert build('SLFBalancer').kl_weight == 20 and build('SLFBalancer', objective='heldout').kl_weight == 0.3
     assert build('SLFBalancer', objective='heldout', kl_weight=0.5).kl_weight == 0.5
-    assert build('SLFBalancer', objective='delta_ap').kl_weight == 0.5
+    assert build('SLFBalancer', objective='delta_ap').kl_weight == 1
 
 
 def test_heldout_needs_something_shared():

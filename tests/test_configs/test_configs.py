@@ -65,7 +65,9 @@ def test_batch_and_epochs_are_as_the_name_says(path):
 def test_an_slf_config_differs_from_its_base_in_the_balancer_alone(path):
     base = Config.fromfile(CONFIGS / 'yolov1' / path.name.replace('slf_', '', 1)).to_dict()
     ours = Config.fromfile(path).to_dict()
-    assert ours['model']['bbox_head'].pop('loss_balancer') == dict(type='SLFBalancer', objective='delta_ap')
+    assert ours['model']['bbox_head'].pop('loss_balancer') == dict(
+        type='SLFBalancer', objective='delta_ap', kl_weight=0.5
+    )
     base['model']['bbox_head'].pop('loss_balancer')
     assert ours == base
     assert len(path.read_text(encoding='utf-8').splitlines()) <= 10
