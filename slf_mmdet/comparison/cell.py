@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict
 
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 import slf_mmdet
 from slf_mmdet.comparison.record import RESULT, CellRecordHook, write_json
@@ -23,7 +23,8 @@ def run_cell(folder: Path) -> dict:
     """Trains and evaluates the config of a cell; returns what it writes as ``result.json``."""
     start = time.time()
     cfg = Config.fromfile(folder / 'config.py')
-    if has_checkpoint(folder):
+    mend_pointer(folder)
+    if find_latest_checkpoint(str(folder)):
         # of no file, or else the runner writes resume=True into config.py, and the next comparison finds other settings
         cfg = Config({**cfg.to_dict(), 'resume': True, 'load_from': None})
     runner = Runner.from_cfg(cfg)
@@ -47,21 +48,19 @@ def run_cell(folder: Path) -> dict:
     return result
 
 
-def has_checkpoint(folder: Path) -> bool:
-    """Whether an interrupted run left something to resume from.
+def mend_pointer(folder: Path) -> None:
+    """Points an empty ``last_checkpoint`` to the newest whole checkpoint, or removes it if there is none.
 
-    mmengine finds it by the file ``last_checkpoint``, which is empty if the run was killed while it was written: then
-    it is pointed to the newest whole checkpoint, or removed if there is none.
+    A run that is killed while mmengine writes that file leaves it empty, and the config may have no `SafeResumeHook`.
     """
     pointer = folder / 'last_checkpoint'
-    if not pointer.is_file() or pointer.read_text().strip():
-        return pointer.is_file()
+    if not pointer.is_file() or pointer.read_text(encoding='utf-8').strip():
+        return
     whole = next((path for path in numbered_checkpoints(folder) if find_fault(path) is None), None)
     if whole is None:
         pointer.unlink()
     else:
-        pointer.write_text(str(whole))
-    return whole is not None
+        pointer.write_text(str(whole), encoding='utf-8')
 
 
 if __name__ == '__main__':
