@@ -14,13 +14,13 @@ class Anchor(nn.Module):
     """Shares q of the parts, > 0, that sum to 1: the base weights' own.
 
     Attributes:
-        needs_shared: whether the shares follow the parts' gradients.
+        needs_gradients: whether the shares follow the parts' gradients.
 
     Args:
         base_weights: ``(n,)``, > 0.
     """
 
-    needs_shared = False
+    needs_gradients = False
 
     def __init__(self, base_weights: Tensor) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Anchor(nn.Module):
         """Whether there is something to :meth:`measure` in an iteration."""
         return False
 
-    def measure(self, losses: Tensor, shared: Shared) -> Tensor:
+    def measure(self, losses: Tensor, output_layer: Shared) -> Tensor:
         """What the batches of all processes tell, ``(n,)``, for :meth:`update`."""
         raise NotImplementedError
 
@@ -49,15 +49,16 @@ class GradientAnchor(Anchor):
 
     .. math:: q_i \propto 1 / \sqrt{\langle \| \nabla \ell_i \|^2 \rangle}
 
-    with the mean over all iterations so far, and gradients at the last shared layer: the balance that GradNorm (Chen et
-    al., ICML 2018) steers to for :math:`\alpha = 0`, reached at once and without a learning rate. The mean forgets
-    nothing, so that a part that is nearly learnt, as the empty cells of a grid soon are, does not take over.
+    with the mean over all iterations so far: the balance that GradNorm (Chen et al., ICML 2018) steers to for
+    :math:`\alpha = 0`, reached at once and without a learning rate. The mean forgets nothing, so that a part that is
+    nearly learnt, as the empty cells of a grid soon are, does not take over. The gradients are those of the layer that
+    predicts, where a detector tells it (the YOLOv1 head does), else of the last shared layer.
 
-    Cost: a backward pass of each part from the loss down to ``shared`` in the first 100 iterations, in every fiftieth
+    Cost: a backward pass of each part from the loss down to that layer in the first 100 iterations, in every fiftieth
     after that.
     """
 
-    needs_shared = True
+    needs_gradients = True
 
     def __init__(self, base_weights: Tensor) -> None:
         super().__init__(base_weights)
@@ -68,8 +69,8 @@ class GradientAnchor(Anchor):
     def due(self, step: int) -> bool:
         return step < 100 or step % 50 == 0
 
-    def measure(self, losses: Tensor, shared: Shared) -> Tensor:
-        return squared_gradient_norms(losses, shared).to(self.squares)
+    def measure(self, losses: Tensor, output_layer: Shared) -> Tensor:
+        return squared_gradient_norms(losses, output_layer).to(self.squares)
 
     def update(self, measured: Tensor) -> None:
         if measured.isfinite().all():  # one bad batch must not spoil what is remembered

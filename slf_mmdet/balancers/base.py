@@ -61,6 +61,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
 
     Attributes:
         needs_shared: the method differentiates the parts, see ``shared`` of :meth:`forward`.
+        needs_output_layer: it compares how large the parts' gradients are, see ``output_layer`` there.
         needs_criterion: the method wants to know how good the predictions are, see ``criterion`` there.
         last: the latest :class:`BalancedStep`, in the order of ``parts``; ``None`` before the first.
 
@@ -76,6 +77,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     """
 
     needs_shared: ClassVar[bool] = False
+    needs_output_layer: ClassVar[bool] = False
     needs_criterion: ClassVar[bool] = False
 
     def __init__(
@@ -120,6 +122,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         context: Optional[Tensor] = None,
         shared: Union[Tensor, Sequence[Tensor], None] = None,
         criterion: AskedCriterion = None,
+        output_layer: Union[Tensor, Sequence[Tensor], None] = None,
     ) -> dict[str, Tensor]:
         """Weighs the parts.
 
@@ -131,6 +134,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             criterion: makes a scalar that depends on ``shared`` and is the lower, the better the batch's predictions
                 are; a :class:`~slf_mmdet.balancers.criterion.Criterion` also says what it would be if a part were
                 solved. Called where ``needs_criterion`` is true.
+            output_layer: parameters of the layer that predicts, of which a part may have rows of its own. Used where
+                ``needs_output_layer`` is true; ``None`` takes ``shared``.
 
         Returns:
             An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the
@@ -144,6 +149,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             context = at_least_fp32(context)
         with torch.autocast(losses.device.type, enabled=False):
             seen: dict = dict(shared=shared) if self.needs_shared else {}
+            if self.needs_output_layer:
+                seen['output_layer'] = shared if output_layer is None else output_layer
             if self.needs_criterion:
                 seen['criterion'] = criterion
             weights, penalty = self.weigh(losses, context, **seen)

@@ -137,19 +137,29 @@ class SLFBalancer(SampledWeights, LossBalancer):
 
     @property
     def needs_shared(self) -> bool:  # type: ignore[override]
-        return self.objective.needs_shared or self.anchor.needs_shared
+        return self.objective.needs_shared or self.anchor.needs_gradients
+
+    @property
+    def needs_output_layer(self) -> bool:  # type: ignore[override]
+        return self.anchor.needs_gradients
 
     @property
     def needs_criterion(self) -> bool:  # type: ignore[override]
         return self.objective.needs_criterion
 
     def weigh(
-        self, losses: Tensor, context: Optional[Tensor], shared: Shared = None, criterion: AskedCriterion = None
+        self,
+        losses: Tensor,
+        context: Optional[Tensor],
+        shared: Shared = None,
+        criterion: AskedCriterion = None,
+        output_layer: Shared = None,
     ) -> Weighing:
         shared = context if shared is None else shared
+        output_layer = shared if output_layer is None else output_layer
         step = self.counter.value
         if self.training and torch.is_grad_enabled() and self.anchor.due(step):
-            self.anchor.update(self.anchor.measure(losses, shared))
+            self.anchor.update(self.anchor.measure(losses, output_layer))
         log_p = self._decide(losses, context)
         weights = self.weights_of(self._sample(log_p, one_for_all=self._one_for_all(losses)))
         q = self.anchor.shares()

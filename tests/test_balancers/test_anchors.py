@@ -89,6 +89,18 @@ def test_slf_starts_at_its_anchor_and_keeps_the_sum_of_the_base_weights():
     assert weights[2] > 5 * weights[0] > 25 * weights[1]  # gradients 0.1, 1 and 10
 
 
+def test_the_output_layer_is_measured_where_there_is_one():
+    balancer = build('SLFBalancer', anchor='gradients')
+    losses, output_layer, _ = batch(0)
+    alike = torch.ones(4, requires_grad=True)  # by which all parts would be equal
+    parts = dict(zip(PARTS, (losses + alike).unbind(1)))
+    balancer(parts, random_context(3), shared=alike, output_layer=output_layer)
+    expected = GradientAnchor(BASE)
+    expected.update(expected.measure(losses, output_layer))
+    torch.testing.assert_close(balancer.anchor.shares(), expected.shares())
+    assert expected.shares().max() > 10 * expected.shares().min()
+
+
 @pytest.mark.parametrize(
     'objective_', ['joint', dict(type='heldout', reference='base', interval=1)], ids=['joint', 'heldout']
 )

@@ -194,6 +194,7 @@ class YOLOV1Head(BaseDenseHead):
             parts,
             context=output.flatten(1),
             shared=self._last_shared(),
+            output_layer=_gradient_place(self.layers[-1]),
             # how far the ranking of the batch's detections is from the ideal one
             criterion=Criterion(
                 lambda places: (
@@ -205,16 +206,10 @@ class YOLOV1Head(BaseDenseHead):
         )
 
     def _last_shared(self) -> Tensor:
-        """Parameters of the last layer that all parts depend on: the output layer has rows for each of them.
-
-        Of fully and locally connected layers, whose weights may take a gigabyte, the biases.
-        """
+        """Parameters of the last layer that all parts depend on: the output layer has rows for each of them."""
         kinds = (nn.Conv2d, nn.Linear, LocallyConnected2d)
         hidden = [layer for layer in self.layers[:-1].modules() if isinstance(layer, kinds)]
-        last = hidden[-1] if hidden else self.layers[-1]
-        place = last.weight if isinstance(last, nn.Conv2d) or not hidden else last.bias
-        assert isinstance(place, Tensor)
-        return place
+        return _gradient_place(hidden[-1] if hidden else self.layers[-1])
 
     def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
         """Sum of ``loss_cls`` over the cells with an object, ``(N,)``."""
@@ -286,3 +281,10 @@ def _input_size(meta: dict) -> Tuple[int, int]:
     """Width and height of the network's input, padding included, to which the grid is stretched."""
     height, width = meta.get('batch_input_shape', meta['img_shape'])[:2]
     return width, height
+
+
+def _gradient_place(layer: nn.Module) -> Tensor:
+    """Where gradients of a layer are taken: at its biases, where its weights may take a gigabyte."""
+    place = layer.weight if isinstance(layer, nn.Conv2d) else layer.bias
+    assert isinstance(place, Tensor)
+    return place

@@ -177,9 +177,9 @@ def test_the_criterion_is_lowest_for_a_perfect_output():
     found = []
 
     class Recorder(StaticBalancer):
-        def forward(self, parts, context=None, shared=None, criterion=None):
+        def forward(self, parts, *, criterion, **seen):
             found.append(criterion().item())
-            return super().forward(parts, context, shared)
+            return super().forward(parts, **seen)
 
     head = build_head()
     head.loss_balancer = Recorder(parts=PARTS)
@@ -201,10 +201,10 @@ def test_the_gain_of_a_part_is_that_of_outputs_in_which_it_is_right():
     found = []
 
     class Recorder(StaticBalancer):
-        def forward(self, parts, context=None, shared=None, criterion=None):
+        def forward(self, parts, *, criterion, **seen):
             losses = torch.stack([parts[name] for name in PARTS], dim=1)
             found.append((criterion().item(), dict(zip(PARTS, criterion.gains(losses).tolist()))))
-            return super().forward(parts, context, shared)
+            return super().forward(parts, **seen)
 
     head = build_head()
     head.loss_balancer = Recorder(parts=PARTS)
@@ -255,6 +255,22 @@ def test_parts_are_compared_at_a_layer_that_they_have_in_common(head_type, hidde
     coord, cls, obj, _ = found[0]
     everywhere = (coord * cls * obj != 0).float().mean().item()
     assert everywhere == 0 if not hidden_channels else everywhere > 0.5
+
+
+@pytest.mark.parametrize('head_type', ['conv', 'fc', 'local'])
+def test_sizes_of_gradients_are_compared_at_the_output_layer(head_type):
+    balancer = dict(type='SLFBalancer', anchor='gradients')
+    head = build_head(head_type=head_type, hidden_channels=(16,), dropout=0.0, loss_balancer=balancer)
+    parts, squares = [], []
+    head.loss_balancer.register_forward_pre_hook(lambda module, args: parts.append(args[0]))
+    data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
+    head.loss((torch.rand(2, 8, S, S),), data)
+    place = head.layers[-1].weight if head_type == 'conv' else head.layers[-1].bias
+    for name in PARTS:
+        (gradient,) = torch.autograd.grad(parts[0][name].mean(), place, retain_graph=True)
+        squares.append(gradient.square().sum())
+    assert min(squares) > 0
+    torch.testing.assert_close(head.loss_balancer.anchor.squares, torch.stack(squares))
 
 
 @pytest.mark.parametrize('balancer', ['StaticBalancer', 'SLFBalancer'])
