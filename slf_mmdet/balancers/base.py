@@ -150,7 +150,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         with torch.autocast(losses.device.type, enabled=False):
             seen: dict = dict(shared=shared) if self.needs_shared else {}
             if self.needs_output_layer:
-                seen['output_layer'] = shared if output_layer is None else output_layer
+                seen['output_layer'] = output_layer
             if self.needs_criterion:
                 seen['criterion'] = criterion
             weights, penalty = self.weigh(losses, context, **seen)
