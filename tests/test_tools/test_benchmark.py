@@ -1,6 +1,9 @@
 """tools/analysis_tools/benchmark.py prints a line for each config."""
 
+import inspect
 import runpy
+import time
+from itertools import chain
 
 import pytest
 from helpers import CONFIGS, ROOT
@@ -8,19 +11,41 @@ from helpers import CONFIGS, ROOT
 NANO = CONFIGS / 'yolov1/yolov1_nano_1xb16-12e_digits-112px.py'
 
 
-def run_tool(*args):
-    runpy.run_path(str(ROOT / 'tools/analysis_tools/benchmark.py'))['main']([str(arg) for arg in args])
+@pytest.fixture
+def main():
+    return inspect.unwrap(runpy.run_path(str(ROOT / 'tools/analysis_tools/benchmark.py'))['main'])
 
 
-def test_prints_images_per_second(capsys):
+def test_prints_images_per_second(main, monkeypatch, capsys):
     slf = CONFIGS / 'slf/slf_yolov1_nano_1xb16-12e_digits-112px.py'
-    run_tool(NANO, slf, '--rounds', 2, '--device', 'cpu')
-    lines = [line.split('|') for line in capsys.readouterr().out.splitlines() if '_nano_' in line]
-    assert [line[1].strip() for line in lines] == [NANO.stem, slf.stem]
-    assert all(0 < float(line[2]) < float(line[3]) for line in lines)  # the detector takes longer than its network
+    rounds = [  # seconds of NANO's detector and network, and of slf's
+        *[[9, 9, 9, 9]] * 2,  # warm-up, not counted
+        [0.02, 0.01, 0.05, 0.004],
+        [8, 0.01, 0.04, 0.005],  # the 8 would spoil a mean
+        [0.02, 8, 0.04, 0.006],
+    ]
+    clock = chain.from_iterable(rounds)
+
+    def measured(run, device):
+        assert run() is not None and device == 'cpu'
+        return next(clock)
+
+    monkeypatch.setitem(main.__globals__, 'seconds_of', measured)
+    main([str(NANO), str(slf), '--rounds', '3', '--device', 'cpu'])
+    lines = [line.split('|')[1:-1] for line in capsys.readouterr().out.splitlines() if '_nano_' in line]
+    assert [[cell.strip() for cell in line] for line in lines] == [
+        [NANO.stem, '50.0', '100.0'],
+        [slf.stem, '25.0', '200.0'],
+    ]
+    assert next(clock, None) is None
 
 
-def test_one_checkpoint_belongs_to_one_config(capsys):
+def test_the_clock_runs_while_the_call_does(main):
+    seconds = main.__globals__['seconds_of'](lambda: time.sleep(0.05), 'cpu')
+    assert seconds >= 0.05
+
+
+def test_one_checkpoint_belongs_to_one_config(main, capsys):
     with pytest.raises(SystemExit):
-        run_tool(NANO, NANO, '--checkpoint', 'epoch_1.pth')
+        main([str(NANO), str(NANO), '--checkpoint', 'epoch_1.pth'])
     assert '--checkpoint goes with one CONFIG' in capsys.readouterr().err
