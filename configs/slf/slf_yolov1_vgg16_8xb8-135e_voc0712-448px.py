@@ -1,2 +1,2 @@
 _base_ = '../yolov1/yolov1_vgg16_8xb8-135e_voc0712-448px.py'
-model = dict(bbox_head=dict(loss_balancer=dict(type='SLFBalancer', objective='delta_ap', kl_weight=0.5)))
+model = dict(bbox_head=dict(loss_balancer=dict(type='SLFBalancer')))

@@ -17,8 +17,8 @@ from rich.table import Table
 from scipy import stats
 from torch import nn
 
-from ..balancers import SLFBalancer
 from ..models.detectors.probe import record_output
+from ..slf import DecisionBalancer
 
 LOAD_ANNOTATIONS = dict(type='LoadAnnotations', with_bbox=True)
 MOST_BINS = 10
@@ -69,13 +69,9 @@ def read_decisions(
     for index in track(chosen, 'Images'):
         data = model.data_preprocessor(pseudo_collate([dataset[index]]))
         # One image at a time: where there is one set of weights per batch, it is that of the image
-        with (
-            record_output(balancer, 'decision_network') as outputs,
-            torch.set_grad_enabled(balancer.needs_shared),
-        ):
+        with record_output(balancer, 'decision_network') as outputs, torch.no_grad():
             model(**data, mode='loss')
-        shares = balancer.tilted(outputs[-1].detach()).exp()
-        weights.append(balancer.weights_of(shares)[0].cpu().numpy())
+            weights.append(balancer.mean_weights(outputs[-1])[0].cpu().numpy())
         (sample,) = data['data_samples']
         boxes = sample.gt_instances.bboxes
         relative = (boxes[:, 2:] - boxes[:, :2]).prod(1) / (sample.img_shape[0] * sample.img_shape[1])
@@ -157,11 +153,11 @@ def _draw_over(upper: Axes, lower: Axes, x: np.ndarray, decisions: Decisions) ->
         axes.grid(alpha=0.3)
 
 
-def _only_balancer(model: nn.Module) -> SLFBalancer:
-    found = {name: module for name, module in model.named_modules() if isinstance(module, SLFBalancer)}
+def _only_balancer(model: nn.Module) -> DecisionBalancer:
+    found = {name: module for name, module in model.named_modules() if isinstance(module, DecisionBalancer)}
     if len(found) != 1:
         raise ValueError(
-            f'{type(model).__name__} must have one SLFBalancer, the balancer with a decision network; found '
+            f'{type(model).__name__} must have one balancer with a decision network, as SLFBalancer; found '
             f'{list(found) or "none"}.'
         )
     return next(iter(found.values()))

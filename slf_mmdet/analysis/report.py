@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from PIL import Image
 
-from ..hooks.collapse import advice
 from .collapse_history import build_balancers, diagnoses, periods
 from .config_changes import changes, find_dumped_config, find_own_config, load_base
 from .logs import WEIGHT, Curve, part_names, read_curves, read_validations
@@ -147,7 +146,7 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
                 parts=history[max(history)].parts,
                 periods=starved,
                 ongoing=bool(starved) and starved[-1].last == max(history),
-                advice=advice(balancer) if starved else None,
+                advice=balancer.collapse_advice() if starved else None,
             )
         )
     if not balancers:

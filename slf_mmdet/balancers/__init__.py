@@ -1,47 +1,47 @@
 """Balancers: loss parts in, weights out, one objective. They know nothing of detectors or configs."""
 
-from .base import BalancedStep, LossBalancer, Weighing
-from .config import checked_balancer
+from .base import BalancerOutput, LossBalancer, StepRecord
+from .checked_config import checked_balancer
 from .cov import CoVBalancer
-from .decision import DecisionNetwork
+from .detection_quality import DetectionQuality
 from .dwa import DWABalancer
 from .famo import FAMOBalancer
 from .gls import GLSBalancer
 from .gradnorm import GradNormBalancer
-from .gumbel import multiple_gumbel_softmax
+from .grap import GraPBalancer
 from .imtl_l import IMTLLBalancer
 from .log_transform import LogBalancer
 from .relobralo import ReLoBRaLoBalancer
 from .rlw import RLWBalancer
-from .sampling import SampledWeights
 from .scheduled import ScheduledBalancer
-from .slf import SLFBalancer
 from .softadapt import SoftAdaptBalancer
 from .static import StaticBalancer
 from .stch import STCHBalancer
+from .step import Step
 from .uncertainty import UncertaintyBalancer
+from .uwso import UWSOBalancer
 
 __all__ = [
-    'BalancedStep',
+    'BalancerOutput',
     'CoVBalancer',
     'DWABalancer',
-    'DecisionNetwork',
+    'DetectionQuality',
     'FAMOBalancer',
     'GLSBalancer',
+    'GraPBalancer',
     'GradNormBalancer',
     'IMTLLBalancer',
     'LogBalancer',
     'LossBalancer',
     'RLWBalancer',
     'ReLoBRaLoBalancer',
-    'SLFBalancer',
     'STCHBalancer',
-    'SampledWeights',
     'ScheduledBalancer',
     'SoftAdaptBalancer',
     'StaticBalancer',
+    'Step',
+    'StepRecord',
+    'UWSOBalancer',
     'UncertaintyBalancer',
-    'Weighing',
     'checked_balancer',
-    'multiple_gumbel_softmax',
 ]

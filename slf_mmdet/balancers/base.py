@@ -2,31 +2,31 @@
 
 import math
 from abc import ABCMeta, abstractmethod
-from typing import ClassVar, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from .criterion import AskedCriterion
-from .processes import mean_over_processes
+from ..utils.numerics import at_least_fp32, mean_over_images, weighted
+from .detection_quality import DetectionQuality
+from .step import Lazy, Parameters, QualityOf, Step
 
 
-class Weighing(NamedTuple):
+class BalancerOutput(NamedTuple):
     """What a balancer decides in one step.
 
     Attributes:
-        weights: shape ``(n,)``, ``(1, n)`` or ``(N, n)`` for n parts and N images; finite, >= 0. May carry a
-            gradient.
-        penalty: scalar of which only the gradient enters the objective (an anchor of the weights, say); its value
+        weights: ``(n,)``, ``(1, n)`` or ``(N, n)`` for n parts and N images; finite, >= 0. May carry a gradient.
+        aux_loss: scalar of which only the gradient enters the objective, to train what the balancer learns. Its value
             is left out, so that ``loss_<part>`` stay readable as weighted losses.
     """
 
     weights: Tensor
-    penalty: Optional[Tensor] = None
+    aux_loss: Optional[Tensor] = None
 
 
-class BalancedStep(NamedTuple):
+class StepRecord(NamedTuple):
     """What went into a step and what came out, for those who watch a run: means over the images, detached.
 
     Attributes:
@@ -34,18 +34,20 @@ class BalancedStep(NamedTuple):
         weights: ``(n,)``.
         weighted: ``(n,)`` the parts of the objective. Where images have weights of their own, it is not the product
             of the other two.
+        selected: ``(n,)`` share of the images in which the part has a weight > 0.
     """
 
     losses: Tensor
     weights: Tensor
     weighted: Tensor
+    selected: Tensor
 
 
 class LossBalancer(BaseModule, metaclass=ABCMeta):
     r"""Weighs the parts :math:`\ell_i` of a loss: :math:`L = \sum_i w_i \ell_i`.
 
-    A subclass implements :meth:`weigh`. All that it learns or remembers is a parameter or a buffer, so that the
-    ordinary checkpoint carries it.
+    A subclass implements :meth:`compute_weights`. Everything it learns or remembers is a parameter or a buffer, so that
+    the ordinary checkpoint carries it.
 
     Base weights mean the same everywhere: a part of base weight :math:`\lambda_i` counts as :math:`\lambda_i` parts.
     Where all are 1, a method is that of its paper; :math:`W = \sum_i \lambda_i` takes the place of n.
@@ -59,38 +61,39 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     numbers come from one seed. So the weights are equal in all processes. (Those that SLF gives each image follow the
     image, and are drawn independently.)
 
+    A part of weight 0 contributes exactly 0 to value and gradient, also when it is inf or nan.
+
     Attributes:
-        needs_shared: the method differentiates the parts, see ``shared`` of :meth:`forward`.
-        needs_output_layer: it compares how large the parts' gradients are, see ``output_layer`` there.
-        needs_criterion: the method wants to know how good the predictions are, see ``criterion`` there.
-        last: the latest :class:`BalancedStep`, in the order of ``parts``; ``None`` before the first.
+        last: the latest :class:`StepRecord`, in the order of ``parts``; ``None`` before the first.
 
     Args:
         parts: names of the parts, in order. Defaults to the names in ``base_weights``.
         base_weights: part name -> hand-set weight, finite and >= 0. Parts left out weigh 1.
-        context_dim: D of the ``(N, D)`` context given to :meth:`forward`; ``None`` where there is none.
+        feature_dim: D of the ``(N, D)`` features given to :meth:`forward`; ``None`` where there are none.
         init_cfg: see mmengine's ``BaseModule``.
 
     Raises:
         ValueError: no part is named, a name contains "loss" (mmengine adds every such key to the objective), a base
             weight is negative, not finite or of an unknown part, or all of them are 0.
-    """
 
-    needs_shared: ClassVar[bool] = False
-    needs_output_layer: ClassVar[bool] = False
-    needs_criterion: ClassVar[bool] = False
+    Examples:
+        >>> from slf_mmdet.balancers import StaticBalancer
+        >>> balancer = StaticBalancer(base_weights=dict(box=2.0, cls=1.0))
+        >>> balancer(dict(box=torch.tensor(0.5), cls=torch.tensor(3.0)))['loss_box']
+        tensor(1.)
+    """
 
     def __init__(
         self,
         parts: Optional[Sequence[str]] = None,
         base_weights: Optional[Mapping[str, float]] = None,
-        context_dim: Optional[int] = None,
+        feature_dim: Optional[int] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
         base_weights = dict(base_weights or {})
         self.parts = tuple(parts if parts is not None else base_weights)
-        self.context_dim = context_dim
+        self.feature_dim = feature_dim
         self._check_names(base_weights)
         for name, weight in base_weights.items():
             if not (isinstance(weight, (int, float)) and math.isfinite(weight) and weight >= 0):
@@ -99,7 +102,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
                 )
         weights = [float(base_weights.get(name, 1.0)) for name in self.parts]
         self.total_weight = sum(weights)
-        self.last: Optional[BalancedStep] = None
+        self.last: Optional[StepRecord] = None
         if self.total_weight == 0:
             raise ValueError(f'{self._name}: all base weights are 0; at least one part must count.')
         # The config says what the base weights are, not a checkpoint: a run resumed with others uses the others.
@@ -107,70 +110,85 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         self.base_weights: Tensor
 
     @abstractmethod
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+    def compute_weights(self, step: Step) -> BalancerOutput:
         """Decides the weights of one step.
 
         Args:
-            losses: unweighted parts in the order of ``self.parts``, ``(n,)`` or, per image, ``(N, n)``; at least fp32.
-            context: ``(N, D)`` what the detector put out, at least fp32, or ``None``.
+            step: the losses, in the order of ``self.parts``, and what else the detector offers.
         """
 
     @torch.compiler.disable  # what counts steps would be compiled anew in each of them
     def forward(
         self,
         parts: Mapping[str, Tensor],
-        context: Optional[Tensor] = None,
-        shared: Union[Tensor, Sequence[Tensor], None] = None,
-        criterion: AskedCriterion = None,
-        output_layer: Union[Tensor, Sequence[Tensor], None] = None,
-    ) -> dict[str, Tensor]:
+        features: Optional[Tensor] = None,
+        *,
+        shared_parameters: Lazy[Parameters] = None,
+        output_parameters: Lazy[Parameters] = None,
+        detection_quality: Lazy[DetectionQuality] = None,
+        quality_of: Optional[QualityOf] = None,
+        image_ids: Sequence[str] = (),
+    ) -> Dict[str, Tensor]:
         """Weighs the parts.
 
         Args:
             parts: name -> unweighted loss, a scalar or ``(N,)`` per image.
-            context: ``(N, D)`` what a decision network sees, or ``None``.
-            shared: what all parts depend on, with their graph: the weight of the last shared layer, or feature maps.
-                Used where ``needs_shared`` is true; ``None`` takes the context.
-            criterion: makes a scalar that depends on ``shared`` and is the lower, the better the batch's predictions
-                are; a :class:`~slf_mmdet.balancers.criterion.Criterion` also says what it would be if a part were
-                solved. Called where ``needs_criterion`` is true.
-            output_layer: parameters of the layer that predicts, of which a part may have rows of its own. Used where
-                ``needs_output_layer`` is true; ``None`` takes ``shared``.
+            features: ``(N, D)`` what a decision network sees.
+            shared_parameters: see :class:`Step`, as for the following; only what the method asks for is computed.
+            output_parameters: see there.
+            detection_quality: see there.
+            quality_of: see there.
+            image_ids: see there.
 
         Returns:
             An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the
             images), and ``balance/<part>``, the detached mean weights for the log.
 
         Raises:
-            ValueError: the names are not ``self.parts``, or a part is neither a scalar nor ``(N,)``.
+            ValueError: the names are not ``self.parts``, a part is neither a scalar nor ``(N,)``, or the method needs
+                what is not offered.
         """
-        losses = self._stack(parts)
-        if context is not None:
-            context = at_least_fp32(context)
-        with torch.autocast(losses.device.type, enabled=False):
-            seen: dict = dict(shared=shared) if self.needs_shared else {}
-            if self.needs_output_layer:
-                seen['output_layer'] = output_layer
-            if self.needs_criterion:
-                seen['criterion'] = criterion
-            weights, penalty = self.weigh(losses, context, **seen)
-            weighted = _over_images(weights * losses)
-        mean_weights = _over_images(weights.detach())
-        self.last = BalancedStep(_over_images(losses.detach()), mean_weights, weighted.detach())
-        if penalty is not None:
-            weighted = weighted + (penalty - penalty.detach()) / len(self.parts)
-        out = {f'loss_{name}': value for name, value in zip(self.parts, weighted.unbind())}
-        out.update({f'balance/{name}': value for name, value in zip(self.parts, mean_weights.unbind())})
+        step = Step(
+            self._stack(parts),
+            self.parts,
+            None if features is None else at_least_fp32(features),
+            shared_parameters,
+            output_parameters,
+            detection_quality,
+            quality_of,
+            image_ids,
+            self.training,
+        )
+        with torch.autocast(step.losses.device.type, enabled=False):
+            weights, aux_loss = self.compute_weights(step)
+            objective = mean_over_images(weighted(weights, step.losses))
+        fixed = weights.detach()
+        self.last = StepRecord(
+            mean_over_images(step.losses.detach()),
+            mean_over_images(fixed),
+            objective.detach(),
+            mean_over_images((fixed > 0).to(fixed.dtype)),
+        )
+        if aux_loss is not None:
+            objective = objective + (aux_loss - aux_loss.detach()) / len(self.parts)
+        out = {f'loss_{name}': value for name, value in zip(self.parts, objective.unbind())}
+        out.update({f'balance/{name}': value for name, value in zip(self.parts, self.last.weights.unbind())})
         return out
 
-    def values(self, losses: Tensor) -> Tensor:
-        """The parts as numbers to look at: ``(n,)`` means over the images and, in training, over the processes."""
-        values = losses.detach().to(self.base_weights)
-        return self.mean_over_processes(_over_images(values))
+    def monitored(self) -> Dict[str, Tensor]:
+        """What the method reports for the log besides the weights: ``<kind>/<part>`` -> scalar. Nothing by default."""
+        return {}
 
-    def mean_over_processes(self, values: Tensor) -> Tensor:
-        """The mean over all processes in training mode, else the tensor itself."""
-        return mean_over_processes(values) if self.training else values
+    def collapse_advice(self) -> str:
+        """The likely cause when almost all weight is gone from a part, and which setting to change."""
+        return (
+            f'Likely cause: nothing in {self._name} keeps the weights near the base weights. See its settings for a '
+            'temperature or a learning rate that slows it down, or compare with StaticBalancer.'
+        )
+
+    def values(self, step: Step) -> Tensor:
+        """The parts as numbers to look at: ``(n,)`` means over the images and, in training, over the processes."""
+        return step.average(mean_over_images(step.losses.detach().to(self.base_weights)))
 
     def remember(self, values: Tensor, **buffers: Tensor) -> None:
         """Overwrites buffers in training mode, unless a value is not finite: one bad batch must not spoil the history.
@@ -186,8 +204,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             buffer = self.get_buffer(name)
             buffer.copy_(torch.where(finite, content, buffer))
 
-    def tilt(self, scores: Tensor) -> Tensor:
-        r"""A softmax around the base weights: :math:`W \lambda_i e^{s_i} / \sum_j \lambda_j e^{s_j}`, shape ``(n,)``.
+    def softmax_around_base(self, scores: Tensor) -> Tensor:
+        r"""Weights :math:`W \lambda_i e^{s_i} / \sum_j \lambda_j e^{s_j}`, ``(n,)``.
 
         Equal scores give the base weights; the sum is always W.
         """
@@ -231,12 +249,3 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     @property
     def _name(self) -> str:
         return type(self).__name__
-
-
-def at_least_fp32(value: Tensor) -> Tensor:
-    """The values of fp16 and bf16 as fp32, others as they are."""
-    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
-
-
-def _over_images(values: Tensor) -> Tensor:
-    return values if values.dim() == 1 else values.mean(0)

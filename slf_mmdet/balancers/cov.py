@@ -1,13 +1,13 @@
 """CoV-Weighting: parts whose loss still varies weigh more."""
 
-from typing import Optional
-
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .safe_math import ratio
+from ..utils.numerics import clamp_min_eps, ratio
+from ..utils.running_mean import RunningMean
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -31,32 +31,27 @@ class CoVBalancer(LossBalancer):
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         size = len(self.parts)
-        self.register_buffer('number', torch.zeros(()))
-        for name in ('mean_loss', 'mean_ratio', 'squared_deviation'):
-            self.register_buffer(name, torch.zeros(size))
-        self.number: Tensor
-        self.mean_loss: Tensor
-        self.mean_ratio: Tensor
+        self.losses = RunningMean(size)
+        self.ratios = RunningMean(size)
+        self.register_buffer('squared_deviation', torch.zeros(size))
         self.squared_deviation: Tensor
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        values = self.values(losses)
-        number = self.number + 1
-        current = ratio(values, self.mean_loss)
-        deviation = current - self.mean_ratio
-        mean_ratio = self.mean_ratio + deviation / number
-        squared_deviation = self.squared_deviation + deviation * (current - mean_ratio)
-        self.remember(
-            values,
-            number=number,
-            mean_loss=self.mean_loss + (values - self.mean_loss) / number,
-            mean_ratio=mean_ratio,
-            squared_deviation=squared_deviation,
-        )
-        return Weighing(self._normalized((squared_deviation / number).sqrt() / mean_ratio))
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        if self.training:
+            self._update(self.values(step))
+        deviation = (self.squared_deviation / self.ratios.count.clamp_min(1)).sqrt()
+        return BalancerOutput(self._normalized(deviation / clamp_min_eps(self.ratios.mean)))
+
+    def _update(self, values: Tensor) -> None:
+        current, mean_before = ratio(values, self.losses.mean), self.ratios.mean
+        self.losses.update(values)
+        self.ratios.update(current, also_finite=values)
+        # Welford (1962)
+        added = (current - mean_before) * (current - self.ratios.mean)
+        self.remember(values, squared_deviation=self.squared_deviation + added)
 
     def _normalized(self, variation: Tensor) -> Tensor:
         counted = self.base_weights * variation
         total = counted.sum()
-        weights = self.total_weight * counted / total.clamp_min(torch.finfo(total.dtype).tiny)
+        weights = self.total_weight * counted / clamp_min_eps(total)
         return torch.where(total > 0, weights, self.base_weights)

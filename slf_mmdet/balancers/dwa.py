@@ -1,13 +1,11 @@
 """Dynamic Weight Average: parts that fall slowly weigh more."""
 
-from typing import Optional
-
 from mmdet.registry import MODELS
-from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .checks import is_number
-from .interval_means import IntervalMeans
+from ..utils.checks import is_number
+from ..utils.interval_means import IntervalMeans
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -39,8 +37,8 @@ class DWABalancer(LossBalancer):
         self.temperature = float(temperature)
         self.means = IntervalMeans(len(self.parts), interval)
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        weights = self.tilt(self.means.rates() / self.temperature)
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        weights = self.softmax_around_base(self.means.rates() / self.temperature)
         if self.training:
-            self.means.update(self.values(losses))
-        return Weighing(weights)
+            self.means.update(self.values(step))
+        return BalancerOutput(weights)

@@ -1,15 +1,14 @@
 """FAMO: all parts shall fall at the same relative speed, learnt from their values alone."""
 
-from typing import Optional
-
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .buffer_adam import BufferAdam
-from .interval_means import IntervalMeans
-from .safe_math import SMALLEST_LOSS, log
+from ..utils.buffer_adam import BufferAdam
+from ..utils.interval_means import IntervalMeans
+from ..utils.numerics import SMALLEST_LOSS, clamp_min_eps, log
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -51,19 +50,19 @@ class FAMOBalancer(LossBalancer):
         self.adam = BufferAdam(size, lr, weight_decay)
         self.means = IntervalMeans(size, interval)
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        values = self.values(losses)
-        if self.training and self.means.update(values) and self.means.known:
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        values = self.values(step)
+        if self.training and self.means.update(values) and self.means.complete:
             self._learn(log(self.means.before) - log(self.means.last))
         present = values > 0
         shares = self._shares() * present / values.clamp_min(SMALLEST_LOSS)
         counted = (self.base_weights * present).sum()
-        weights = counted * shares / shares.sum().clamp_min(torch.finfo(values.dtype).tiny)
-        return Weighing(torch.where(present, weights, self.base_weights))
+        weights = counted * shares / clamp_min_eps(shares.sum())
+        return BalancerOutput(torch.where(present, weights, self.base_weights))
 
     def _shares(self) -> Tensor:
         """Z of the class docstring."""
-        return self.tilt(self.logits) / self.total_weight
+        return self.softmax_around_base(self.logits) / self.total_weight
 
     def _learn(self, delta: Tensor) -> None:
         shares = self._shares()

@@ -1,13 +1,11 @@
 """Geometric Loss Strategy: the geometric mean of the parts."""
 
-from typing import Optional
-
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .safe_math import log
+from ..utils.numerics import clamp_min_eps, log
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -28,11 +26,11 @@ class GLSBalancer(LossBalancer):
     Arguments and errors are those of :class:`LossBalancer`.
     """
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        values = self.values(losses)
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        values = self.values(step)
         present = values > 0
         counted = self.base_weights * present
-        share = counted / counted.sum().clamp_min(torch.finfo(values.dtype).tiny)
+        share = counted / clamp_min_eps(counted.sum())
         log_mean = (share * log(values)).sum()
         weights = self.base_weights * (log_mean - log(values)).exp()
-        return Weighing(torch.where(present, weights, self.base_weights))
+        return BalancerOutput(torch.where(present, weights, self.base_weights))

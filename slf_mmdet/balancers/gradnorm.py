@@ -1,16 +1,15 @@
 """GradNorm: the gradients of all parts shall be of the same size, larger for parts that lag behind."""
 
-from typing import Optional, Sequence, Union
-
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .buffer_adam import BufferAdam
-from .checks import is_number
-from .part_gradients import squared_gradient_norms
-from .safe_math import ratio
+from ..utils.buffer_adam import BufferAdam
+from ..utils.checks import is_number
+from ..utils.numerics import clamp_min_eps, ratio
+from .base import BalancerOutput, LossBalancer
+from .part_gradients import part_gradients
+from .step import Step
 
 
 @MODELS.register_module()
@@ -31,9 +30,8 @@ class GradNormBalancer(LossBalancer):
     weight 1. :math:`\ell_i(0)` is the first loss that is > 0. Unlike the paper it descends on :math:`\log v_i`: the
     weights cannot become negative, and a step changes small ones as much, in percent, as large ones.
 
-    The gradients are taken at ``shared`` of :meth:`~LossBalancer.forward`: the weight of the last shared layer, as in
-    the paper, or feature maps. Without it they are taken at the context, the detector's own output, which costs least.
-    It needs one backward pass of each part down to there; several processes exchange the gradients of the parts.
+    The gradients are taken with respect to the ``shared_parameters`` of the step: the weight of the last shared layer,
+    as in the paper. That needs one backward pass of each part down to there; several processes exchange the gradients.
 
     Args:
         alpha: how much more parts that lag behind get, >= 0; 0 makes all gradients equal.
@@ -41,7 +39,7 @@ class GradNormBalancer(LossBalancer):
         kwargs: see :class:`LossBalancer`.
 
     Raises:
-        ValueError: a setting is out of its range, or no part depends on ``shared`` (at the first step).
+        ValueError: a setting is out of its range, or the step offers no ``shared_parameters``.
     """
 
     needs_shared = True
@@ -58,24 +56,19 @@ class GradNormBalancer(LossBalancer):
         self.first: Tensor
         self.adam = BufferAdam(size, lr)
 
-    def weigh(
-        self,
-        losses: Tensor,
-        context: Optional[Tensor],
-        shared: Union[Tensor, Sequence[Tensor], None] = None,
-    ) -> Weighing:
+    def compute_weights(self, step: Step) -> BalancerOutput:
         weights = self.base_weights * self.log_multipliers.exp()
         if self.training and torch.is_grad_enabled():
-            norms = squared_gradient_norms(losses, context if shared is None else shared).sqrt()
-            self._learn(self.values(losses), norms.to(self.base_weights))
-        return Weighing(weights)
+            parameters = step.shared_parameters(self._name, 'FAMOBalancer needs none.')
+            norms = step.average(part_gradients(step.losses, parameters)).norm(dim=1)
+            self._learn(self.values(step), norms.to(self.base_weights))
+        return BalancerOutput(weights)
 
     def _learn(self, values: Tensor, norms: Tensor) -> None:
-        tiny = torch.finfo(norms.dtype).tiny
         share = self.base_weights / self.total_weight
         first = torch.where(self.first > 0, self.first, values)
         progress = ratio(values, first)
-        progress = progress / (share * progress).sum().clamp_min(tiny)
+        progress = progress / clamp_min_eps((share * progress).sum())
         scaled = self.log_multipliers.exp() * norms
         target = (share * scaled).sum() * progress**self.alpha
         self.adam.descend(self.log_multipliers, self.base_weights * (scaled - target).sign() * scaled)

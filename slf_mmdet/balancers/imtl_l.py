@@ -1,12 +1,11 @@
 """IMTL-L: every part has a learnt scale that brings the scaled parts to the same size."""
 
-from typing import Optional
-
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
-from .base import LossBalancer, Weighing
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -32,6 +31,6 @@ class IMTLLBalancer(LossBalancer):
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.log_scales = nn.Parameter(torch.zeros(len(self.parts)))
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+    def compute_weights(self, step: Step) -> BalancerOutput:
         weights = self.base_weights * self.log_scales.exp()
-        return Weighing(weights, penalty=-(self.base_weights * self.log_scales).sum())
+        return BalancerOutput(weights, aux_loss=-(self.base_weights * self.log_scales).sum())

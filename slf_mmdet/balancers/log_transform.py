@@ -1,13 +1,11 @@
 """The log transform: the sum of the logarithms of the parts."""
 
-from typing import Optional
-
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .safe_math import SMALLEST_LOSS
+from ..utils.numerics import SMALLEST_LOSS, clamp_min_eps
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -29,10 +27,10 @@ class LogBalancer(LossBalancer):
     errors are those of :class:`LossBalancer`.
     """
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        values = self.values(losses)
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        values = self.values(step)
         present = values > 0
         counted = self.base_weights * present
-        mean = (counted * values).sum() / counted.sum().clamp_min(torch.finfo(values.dtype).tiny)
+        mean = (counted * values).sum() / clamp_min_eps(counted.sum())
         weights = self.base_weights * mean / values.clamp_min(SMALLEST_LOSS)
-        return Weighing(torch.where(present, weights, self.base_weights))
+        return BalancerOutput(torch.where(present, weights, self.base_weights))

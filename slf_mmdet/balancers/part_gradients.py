@@ -1,65 +1,27 @@
-"""Gradients of the parts of a loss at what they share."""
+"""Gradients of the parts of a loss with respect to parameters that they share."""
 
-from typing import List, Optional, Sequence, Union
+from typing import Optional, Sequence
 
 import torch
-from mmengine import dist
 from torch import Tensor
 
-from .processes import mean_over_processes
 
-Shared = Union[Tensor, Sequence[Tensor], None]
-
-
-def part_gradients(losses: Tensor, shared: Shared) -> Tensor:
+def part_gradients(losses: Tensor, parameters: Sequence[Tensor]) -> Tensor:
     """Differentiates each part, keeping the graph for the backward pass to come.
 
     Args:
         losses: ``(n,)`` or, per image, ``(N, n)``, of which the means are taken.
-        shared: parameters or feature maps that the parts depend on.
+        parameters: tensors that the parts depend on.
 
     Returns:
-        ``(n, D)``, D the number of elements of ``shared``; at least fp32; 0 where a part does not depend on it.
-
-    Raises:
-        ValueError: neither carries a graph.
+        ``(n, D)``, D the number of elements of ``parameters``; at least fp32; 0 where a part does not depend on one.
     """
-    places = _places(losses, shared)
-    return torch.stack(
-        [
-            _flat(torch.autograd.grad(part, places, retain_graph=True, allow_unused=True), places)
-            for part in _means(losses)
-        ]
-    )
+    means = losses if losses.dim() == 1 else losses.mean(0)
+    return torch.stack([gradient(part, parameters) for part in means])
 
 
-def squared_gradient_norms(losses: Tensor, shared: Shared) -> Tensor:
-    """Squared norms of the gradients of the parts, ``(n,)``, as one process with the images of all would find them.
-
-    Takes the arguments of :func:`part_gradients`; all processes must call it.
-    """
-    gradients = part_gradients(losses, shared)
-    if all(place.is_leaf for place in _places(losses, shared)):
-        return mean_over_processes(gradients).square().sum(1)
-    # Feature maps: each process has those of its images, whose share in the mean loss is 1 / get_world_size()
-    return mean_over_processes(gradients.square().sum(1)) / dist.get_world_size()
-
-
-def _means(losses: Tensor) -> Tensor:
-    return losses if losses.dim() == 1 else losses.mean(0)
-
-
-def _flat(gradients: Sequence[Optional[Tensor]], places: Sequence[Tensor]) -> Tensor:
-    filled = [torch.zeros_like(place) if grad is None else grad for grad, place in zip(gradients, places)]
+def gradient(value: Tensor, parameters: Sequence[Tensor]) -> Tensor:
+    """The gradient ``(D,)`` of a scalar, keeping its graph; at least fp32."""
+    found: Sequence[Optional[Tensor]] = torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True)
+    filled = [torch.zeros_like(one) if grad is None else grad for grad, one in zip(found, parameters)]
     return torch.cat([grad.flatten().float() for grad in filled])
-
-
-def _places(losses: Tensor, shared: Shared) -> List[Tensor]:
-    places = [shared] if isinstance(shared, Tensor) else list(shared or [])
-    places = [place for place in places if place.requires_grad]
-    if not places or not losses.requires_grad:
-        raise ValueError(
-            'neither `shared` nor the context carries a graph. Give the weight of the last layer that all parts share, '
-            'or its feature maps, without detaching them.'
-        )
-    return places

@@ -6,10 +6,11 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .checks import is_number
-from .safe_math import ratio
-from .state import StepCounter, StepGenerator
+from ..utils.checks import is_number
+from ..utils.numerics import ratio
+from ..utils.state import StepCounter, StepGenerator
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -63,8 +64,8 @@ class ReLoBRaLoBalancer(LossBalancer):
         self.counter = StepCounter()
         self.generator = StepGenerator(seed)
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        values = self.values(losses)
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        values = self.values(step)
         generator = self.generator.at(self.counter.value, values.device)
         keeps = torch.rand((), generator=generator, device=values.device) < self.lookback
         first = torch.where(self.first > 0, self.first, values)
@@ -73,7 +74,7 @@ class ReLoBRaLoBalancer(LossBalancer):
         self.remember(values, weights=weights, first=first, previous=values)
         if self.training:
             self.counter.advance()
-        return Weighing(weights)
+        return BalancerOutput(weights)
 
     def _relative(self, values: Tensor, reference: Tensor) -> Tensor:
-        return self.tilt(ratio(values, reference) / self.temperature)
+        return self.softmax_around_base(ratio(values, reference) / self.temperature)

@@ -4,10 +4,10 @@ from typing import Optional
 
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .state import StepCounter, StepGenerator
+from ..utils.state import StepCounter, StepGenerator
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -27,9 +27,9 @@ class RLWBalancer(LossBalancer):
         self.counter = StepCounter()
         self.generator = StepGenerator(seed)
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        generator = self.generator.at(self.counter.value, losses.device)
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        generator = self.generator.at(self.counter.value, step.losses.device)
         if self.training:
             self.counter.advance()
-        noise = torch.randn(len(self.parts), generator=generator, device=losses.device, dtype=losses.dtype)
-        return Weighing(self.base_weights.to(losses.dtype) * len(self.parts) * noise.softmax(0))
+        noise = torch.randn(len(self.parts), generator=generator, device=step.losses.device, dtype=step.losses.dtype)
+        return BalancerOutput(self.base_weights.to(step.losses.dtype) * len(self.parts) * noise.softmax(0))

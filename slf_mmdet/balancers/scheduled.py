@@ -1,14 +1,14 @@
 """Weights that follow a schedule written in the config."""
 
 import math
-from typing import Mapping, Optional, Union
+from typing import Mapping, Union
 
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .state import ScheduledValue, StepCounter
+from ..utils.state import ScheduledValue, StepCounter
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -17,7 +17,7 @@ class ScheduledBalancer(LossBalancer):
 
     Args:
         schedules: part name -> :math:`f_i`: a number for a constant, or ``dict(value=..., schedulers=[...])`` as in
-            :class:`~slf_mmdet.balancers.state.ScheduledValue`, t in iterations. Parts left out keep their base weight.
+            :class:`~slf_mmdet.utils.state.ScheduledValue`, t in iterations. Parts left out keep their base weight.
         kwargs: see :class:`LossBalancer`.
 
     Raises:
@@ -40,18 +40,21 @@ class ScheduledBalancer(LossBalancer):
         self.factors = {name: ScheduledValue(value) for name, value in schedules.items()}
         self.counter = StepCounter()
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        step = self.counter.value
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        iteration = self.counter.value
         if self.training:
             self.counter.advance()
-        factors = torch.tensor([self._factor(name, step) for name in self.parts])
-        return Weighing(self.base_weights * factors.to(self.base_weights, non_blocking=True))
+        factors = torch.tensor([self._factor(name, iteration) for name in self.parts])
+        return BalancerOutput(self.base_weights * factors.to(self.base_weights, non_blocking=True))
 
-    def _factor(self, name: str, step: int) -> float:
-        factor = self.factors[name].at(step) if name in self.factors else 1.0
+    def collapse_advice(self) -> str:
+        return 'Its schedules say so: if that is meant, leave CollapseGuardHook out of custom_hooks.'
+
+    def _factor(self, name: str, iteration: int) -> float:
+        factor = self.factors[name].at(iteration) if name in self.factors else 1.0
         if not (math.isfinite(factor) and factor >= 0):
             raise ValueError(
                 f'ScheduledBalancer: the factor of {name!r} must be a finite number >= 0, found {factor} at iteration '
-                f'{step}. Change its value or its schedulers.'
+                f'{iteration}. Change its value or its schedulers.'
             )
         return factor

@@ -1,14 +1,13 @@
 """SoftAdapt: weights follow how the parts changed in the last step."""
 
-from typing import Optional
-
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .checks import is_number
-from .interval_means import IntervalMeans
-from .safe_math import SMALLEST_LOSS
+from ..utils.checks import is_number
+from ..utils.interval_means import IntervalMeans
+from ..utils.numerics import SMALLEST_LOSS
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -53,13 +52,13 @@ class SoftAdaptBalancer(LossBalancer):
         self.rate = rate
         self.means = IntervalMeans(len(self.parts), interval)
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+    def compute_weights(self, step: Step) -> BalancerOutput:
         if self.training:
-            self.means.update(self.values(losses))
-        return Weighing(self.tilt(self.beta * self._changes()))
+            self.means.update(self.values(step))
+        return BalancerOutput(self.softmax_around_base(self.beta * self._changes()))
 
     def _changes(self) -> Tensor:
-        if self.rate == 'ratio' or not self.means.known:
+        if self.rate == 'ratio' or not self.means.complete:
             return self.means.rates()
         difference = self.means.last - self.means.before
         if self.rate == 'difference':

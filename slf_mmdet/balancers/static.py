@@ -1,11 +1,9 @@
 """Fixed loss weights: the baseline that every other balancer is compared with."""
 
-from typing import Optional
-
 from mmdet.registry import MODELS
-from torch import Tensor
 
-from .base import LossBalancer, Weighing
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -23,5 +21,5 @@ class StaticBalancer(LossBalancer):
         1.5
     """
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        return Weighing(self.base_weights.to(losses.dtype))
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        return BalancerOutput(self.base_weights.to(step.losses.dtype))

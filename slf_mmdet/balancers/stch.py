@@ -1,15 +1,14 @@
 """Smooth Tchebycheff scalarization: a soft maximum over the parts, each relative to its own beginnings."""
 
-from typing import Optional
-
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor
 
-from .base import LossBalancer, Weighing
-from .checks import is_number
-from .safe_math import SMALLEST_LOSS, log
-from .state import StepCounter
+from ..utils.checks import is_count, is_number, require
+from ..utils.numerics import SMALLEST_LOSS, log
+from ..utils.running_mean import RunningMean
+from ..utils.state import StepCounter
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -46,31 +45,25 @@ class STCHBalancer(LossBalancer):
         super().__init__(**kwargs)  # type: ignore[arg-type]
         if not (is_number(mu) and mu > 0):
             raise ValueError(f'STCHBalancer: mu must be > 0, found {mu!r}.')
-        if not isinstance(warmup, int) or isinstance(warmup, bool) or warmup < 1:
-            raise ValueError(
-                f'STCHBalancer: warmup must be an integer >= 1 (a number of iterations), found {warmup!r}.'
-            )
+        require(is_count(warmup), self._name, 'warmup', 'an integer >= 1 (a number of iterations)', warmup)
         self.mu = float(mu)
         self.warmup = warmup
         self.counter = StepCounter()
-        self.register_buffer('number', torch.zeros(()))
-        self.register_buffer('nadir', torch.zeros(len(self.parts)))
-        self.number: Tensor
-        self.nadir: Tensor
+        self.nadir = RunningMean(len(self.parts))
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
-        values = self.values(losses)
+    def compute_weights(self, step: Step) -> BalancerOutput:
+        values = self.values(step)
         warm = self.counter.value >= self.warmup
         if self.training:
             self.counter.advance()
         if not warm:
-            number = self.number + 1
-            self.remember(values, number=number, nadir=self.nadir + (values - self.nadir) / number)
-            return Weighing(self.base_weights.clone())
+            if self.training:
+                self.nadir.update(values)
+            return BalancerOutput(self.base_weights.clone())
         present = values > 0
-        scores = (log(values) - log(self.nadir)) / self.mu
+        scores = (log(values) - log(self.nadir.mean)) / self.mu
         scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
-        shares = self.tilt(scores) / self.total_weight
+        shares = self.softmax_around_base(scores) / self.total_weight
         total = (self.base_weights * present * values).sum()
         weights = total * shares / values.clamp_min(SMALLEST_LOSS)
-        return Weighing(torch.where(present, weights, self.base_weights))
+        return BalancerOutput(torch.where(present, weights, self.base_weights))

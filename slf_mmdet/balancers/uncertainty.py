@@ -1,14 +1,14 @@
 """Uncertainty weighting: every part has a learnt variance, and weighs its inverse."""
 
 import math
-from typing import Optional
 
 import torch
 from mmdet.registry import MODELS
-from torch import Tensor, nn
+from torch import nn
 
-from .base import LossBalancer, Weighing
-from .checks import is_number
+from ..utils.checks import is_number
+from .base import BalancerOutput, LossBalancer
+from .step import Step
 
 
 @MODELS.register_module()
@@ -41,10 +41,10 @@ class UncertaintyBalancer(LossBalancer):
         self.bound = float(bound)
         self.log_variances = nn.Parameter(torch.zeros(len(self.parts)))
 
-    def weigh(self, losses: Tensor, context: Optional[Tensor]) -> Weighing:
+    def compute_weights(self, step: Step) -> BalancerOutput:
         if self.training:
             # The parameter itself is put back: clamped in the graph it would have no gradient to return with.
             with torch.no_grad():
                 self.log_variances.clamp_(-self.bound, self.bound)
         weights = self.base_weights * (-self.log_variances).exp()
-        return Weighing(weights, penalty=(self.base_weights * self.log_variances).sum())
+        return BalancerOutput(weights, aux_loss=(self.base_weights * self.log_variances).sum())

@@ -16,7 +16,7 @@ from ..balancers import LossBalancer
 from .columns import AS_IT_IS, Column
 
 # What the config says about the loss itself stays, whoever balances it.
-_KEPT = ('parts', 'base_weights', 'context_dim')
+_KEPT = ('parts', 'base_weights', 'feature_dim')
 
 
 @dataclass(frozen=True, eq=False)

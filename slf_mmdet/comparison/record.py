@@ -14,15 +14,16 @@ from mmengine.registry import HOOKS  # not mmdet's: found from the scope of any 
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
-from ..balancers import LossBalancer, SampledWeights
-from ..balancers.state import StepCounter, StepGenerator
+from ..balancers import LossBalancer
+from ..losses import CandidateMixture
 from ..losses.base import ReducedLoss
 from ..models.detectors import BalancedDetector
+from ..utils.image_id import image_id
+from ..utils.state import StepCounter, StepGenerator
 
 RESULT = 'result.json'
 START = 'start.json'
 PROGRESS = 'progress'
-IMAGE_NAMES = ('img_path', 'img_id', 'sample_idx')
 
 
 @HOOKS.register_module()
@@ -78,7 +79,7 @@ class CellRecordHook(Hook):
         self.folder = Path(folder)
         self.metrics: Dict[str, float] = {}
         self.fingerprint = hashlib.sha256()
-        self._told = 0.0
+        self._last_write = 0.0
 
     def before_train(self, runner: Runner) -> None:
         self.first = runner.iter
@@ -88,15 +89,15 @@ class CellRecordHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         batch = data_batch or {}
         for index, sample in enumerate(batch.get('data_samples', [])):
-            name = image_name(sample.metainfo)
+            name = image_id(sample.metainfo)
             self.fingerprint.update((_digest(batch['inputs'][index]) if name is None else name).encode())
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None, outputs: Optional[dict] = None
     ) -> None:
-        if time.monotonic() - self._told > 1:
+        if time.monotonic() - self._last_write > 1:
             (self.folder / PROGRESS).write_text(f'{runner.iter + 1} {runner.max_iters}', encoding='utf-8')
-            self._told = time.monotonic()
+            self._last_write = time.monotonic()
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
         self.metrics = dict(metrics or {})
@@ -104,11 +105,6 @@ class CellRecordHook(Hook):
 
 def unwrap(model: Any) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
-
-
-def image_name(metainfo: dict) -> Optional[str]:
-    """What tells an image from the others of its data set: one from memory has no path, only a number."""
-    return next((str(metainfo[key]) for key in IMAGE_NAMES if metainfo.get(key) is not None), None)
 
 
 def network_state(model: nn.Module) -> Dict[str, torch.Tensor]:
@@ -132,7 +128,7 @@ def describe_network(model: nn.Module) -> Dict[str, List[Any]]:
 def _belongs_to_loss(name: str, module: nn.Module) -> bool:
     own = name.rpartition('.')[2]
     named = own == 'loss' or own.startswith('loss_') or own.endswith('_loss')
-    return named or isinstance(module, (LossBalancer, ReducedLoss, SampledWeights, StepCounter, StepGenerator))
+    return named or isinstance(module, (LossBalancer, ReducedLoss, CandidateMixture, StepCounter, StepGenerator))
 
 
 def _digest(value: torch.Tensor) -> str:

@@ -8,7 +8,7 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Subset
 
-from ..balancers.checks import is_count, is_number, require
+from ..utils.checks import is_count, is_number, require
 
 
 @DATASETS.register_module()

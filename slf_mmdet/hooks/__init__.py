@@ -2,7 +2,7 @@
 
 from .balance_monitor import BalanceMonitorHook
 from .candidate_weights import CandidateWeightsHook
-from .collapse import Diagnosis, PartBalance, advice, diagnose
+from .collapse import Diagnosis, PartBalance, diagnose
 from .collapse_guard import CollapseGuardHook
 from .non_finite_guard import NonFiniteError, NonFiniteGuardHook
 from .random_state import RandomStateHook
@@ -19,6 +19,5 @@ __all__ = [
     'PartBalance',
     'RandomStateHook',
     'SafeResumeHook',
-    'advice',
     'diagnose',
 ]

@@ -9,8 +9,8 @@ from mmengine.hooks import Hook, LoggerHook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
-from ..balancers import BalancedStep
-from ..balancers.checks import is_count, require
+from ..balancers import LossBalancer, StepRecord
+from ..utils.checks import is_count, require
 from .balanced_steps import StepsSoFar, find_balancers
 
 
@@ -24,11 +24,13 @@ class BalanceMonitorHook(Hook):
     ``weights/entropy``        of the mean weights, as a share of its maximum log n: 1 for equal weights, 0 when one
                                part has all
     ``weights/smallest_first`` share of the iterations in which the smallest part had a larger weight than any other
+    ``selected/<part>``        share of the images in which the part was selected (its weight is > 0), for SLF
+    ``ap_lost/<part>``         average precision lost with the part, the mean so far, with the signal ``DeltaAP``
     ========================== ======================================================================================
 
-    The weights themselves, ``balance/<part>``, are in the log without this hook. Each value is a mean over the
-    iterations since the log before, in the process that logs; those that are not finite are left out. Where the model
-    has several balancers, their place in it comes in between: ``raw/<place>/<part>``.
+    The weights themselves, ``balance/<part>``, are in the log without this hook. Each value, but for what a signal
+    measures, is a mean over the iterations since the log before, in the process that logs; those that are not finite
+    are left out. Where the model has several balancers, their place in it comes in between: ``raw/<place>/<part>``.
 
     Steps are collected on the device and read when they are logged, so that no iteration waits for it.
 
@@ -65,24 +67,30 @@ class BalanceMonitorHook(Hook):
             return
         for prefix, steps in self._steps.items():
             if len(steps):
-                for key, value in summary(steps.take(), steps.balancer.parts, prefix).items():
+                for key, value in summary(steps.take(), steps.balancer, prefix).items():
                     runner.message_hub.update_scalar(f'train/{key}', value)
 
 
-def summary(steps: BalancedStep, parts: tuple, prefix: str = '') -> Dict[str, float]:
+def summary(steps: StepRecord, balancer: LossBalancer, prefix: str = '') -> Dict[str, float]:
     """What :class:`BalanceMonitorHook` logs of some steps, read from the device at once.
 
     Args:
         steps: each field ``(steps, n)``.
-        parts: names of the n parts.
+        balancer: whose steps they are.
         prefix: comes before the last component of each key.
     """
-    raw, weights, weighted = (values.mean(0) for values in steps)
+    raw, weights, weighted, selected = (values.mean(0) for values in steps)
     of_smallest = steps.weights.gather(1, steps.losses.argmin(1, keepdim=True))
     smallest_first = ((steps.weights >= of_smallest).sum(1) == 1).to(raw.dtype).mean()  # none but itself
-    values = torch.cat([raw, weighted / weighted.sum(), torch.stack([evenness(weights), smallest_first])])
-    keys = [f'raw/{prefix}{part}' for part in parts] + [f'share/{prefix}{part}' for part in parts]
-    return dict(zip([*keys, f'weights/{prefix}entropy', f'weights/{prefix}smallest_first'], values.tolist()))
+    by_part = dict(raw=raw, share=weighted / weighted.sum())
+    if hasattr(balancer, 'selective_code'):
+        by_part['selected'] = selected
+    values = {f'{kind}/{prefix}{part}': x for kind, row in by_part.items() for part, x in zip(balancer.parts, row)}
+    values.update({f'weights/{prefix}entropy': evenness(weights), f'weights/{prefix}smallest_first': smallest_first})
+    for key, value in balancer.monitored().items():
+        kind, _, part = key.rpartition('/')
+        values[f'{kind}/{prefix}{part}'] = value.to(raw)
+    return dict(zip(values, torch.stack(list(values.values())).tolist()))
 
 
 def evenness(weights: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,7 @@ import torch
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-from ..balancers import BalancedStep, LossBalancer
+from ..balancers import LossBalancer, StepRecord
 
 
 def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
@@ -29,7 +29,7 @@ class StepsSoFar:
 
     def __init__(self, balancer: LossBalancer) -> None:
         self.balancer = balancer
-        self._steps: List[BalancedStep] = []
+        self._steps: List[StepRecord] = []
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -39,12 +39,12 @@ class StepsSoFar:
         if self.balancer.last is not None:
             self._steps.append(self.balancer.last)
 
-    def take(self) -> BalancedStep:
+    def take(self) -> StepRecord:
         """The steps since this was last called, each field ``(steps, n)``; there must be one.
 
         Steps with a value that is not finite are left out: one bad batch says nothing about the weights.
         """
         steps, self._steps = self._steps, []
-        taken = BalancedStep(*(torch.stack(values) for values in zip(*steps)))
+        taken = StepRecord(*(torch.stack(values) for values in zip(*steps)))
         finite = torch.stack(taken).isfinite().all(-1).all(0)
-        return BalancedStep(*(values[finite] for values in taken))
+        return StepRecord(*(values[finite] for values in taken))

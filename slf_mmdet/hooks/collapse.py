@@ -1,8 +1,6 @@
-"""When a balancer has given up on a part of the loss, why that may be, and what to change."""
+"""When a loss weight has collapsed: how the weight is spread over the parts."""
 
 from typing import Mapping, NamedTuple, Tuple
-
-from ..balancers import LossBalancer, ScheduledBalancer, SLFBalancer
 
 
 class PartBalance(NamedTuple):
@@ -85,25 +83,3 @@ def diagnose(
         if part.objective < share and (part.relative < share or (corner and part.weight < share))
     ]
     return Diagnosis(parts, tuple(starved))
-
-
-def advice(balancer: LossBalancer) -> str:
-    """The likely cause of a collapse of this balancer, and which of its settings to change."""
-    if isinstance(balancer, SLFBalancer):
-        found = f'kl_weight={balancer.kl_weight:g}, base_share={balancer.base_share:g}'
-        if balancer.literal:
-            return (
-                f"Likely cause: the decision network minimises the training loss itself (objective='joint', {found}): "
-                'all weight moves to the smallest part. Leave kl_weight at its default, or set base_share=0.5.'
-            )
-        return (
-            f'Likely cause: the anchor is weak against the signal of the objective ({found}). Raise kl_weight, set '
-            "base_share above 0, or lower the decision network's learning rate with "
-            "optim_wrapper=dict(paramwise_cfg=dict(custom_keys={'loss_balancer': dict(lr_mult=0.1)}))."
-        )
-    if isinstance(balancer, ScheduledBalancer):
-        return 'Its schedules say so: if that is meant, leave CollapseGuardHook out of custom_hooks.'
-    return (
-        f'Likely cause: nothing in {type(balancer).__name__} keeps the weights near the base weights. See its settings '
-        'for a temperature or a learning rate that slows it down, or compare with StaticBalancer.'
-    )

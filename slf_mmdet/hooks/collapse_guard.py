@@ -1,4 +1,4 @@
-"""Says so when a balancer has given up on a part of the loss, and can do something about it."""
+"""Warns when a loss weight collapses, and can do something about it."""
 
 from typing import Dict, Optional, Set
 
@@ -11,10 +11,9 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import nn
 
-from ..balancers import SLFBalancer
-from ..balancers.checks import is_count, is_number, require
+from ..utils.checks import is_count, is_number, require
 from .balanced_steps import StepsSoFar, find_balancers
-from .collapse import advice, diagnose
+from .collapse import diagnose
 
 POLICIES = dict(
     warn='',
@@ -59,13 +58,13 @@ class CollapseGuardHook(Hook):
     def before_train(self, runner: Runner) -> None:
         balancers = find_balancers(runner.model)
         for balancer in balancers.values():
-            if self.policy == 'reset' and not isinstance(balancer, SLFBalancer):
+            if self.policy == 'reset' and not hasattr(balancer, 'reset'):
                 raise ValueError(
-                    "CollapseGuardHook: policy='reset' needs a balancer with a decision network, SLFBalancer; found "
-                    f"{type(balancer).__name__}. Use policy='warn' or 'stop'."
+                    "CollapseGuardHook: policy='reset' needs a balancer that can be reset, one with a decision network "
+                    f"as SLFBalancer; found {type(balancer).__name__}. Use policy='warn' or 'stop'."
                 )
         self._steps: Dict[str, StepsSoFar] = {prefix: StepsSoFar(balancer) for prefix, balancer in balancers.items()}
-        self._told: Dict[str, Set[str]] = {prefix: set() for prefix in balancers}
+        self._warned: Dict[str, Set[str]] = {prefix: set() for prefix in balancers}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None, outputs: Optional[dict] = None
@@ -83,15 +82,14 @@ class CollapseGuardHook(Hook):
         found = diagnose(base, weights, weighted, self.share)
         if not found.starved:
             return
-        if self.policy == 'reset' or not self._told[prefix].issuperset(found.starved):
-            self._told[prefix].update(found.starved)
+        if self.policy == 'reset' or not self._warned[prefix].issuperset(found.starved):
+            self._warned[prefix].update(found.starved)
             place = f' at {prefix.rstrip("/")}' if prefix else ''
             runner.logger.warning(
                 f'CollapseGuardHook: in iterations {runner.iter + 2 - self.patience} to {runner.iter + 1} '
-                f'{type(balancer).__name__}{place} {found}. {advice(balancer)}{POLICIES[self.policy]}'
+                f'{type(balancer).__name__}{place} {found}. {balancer.collapse_advice()}{POLICIES[self.policy]}'
             )
         if self.policy == 'reset':
-            assert isinstance(balancer, SLFBalancer)  # seen to before training
             balancer.reset()
             forget_state(runner, balancer)
         elif self.policy == 'stop':

@@ -13,7 +13,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..balancers import LossBalancer
-from ..balancers.checks import is_count, require
+from ..utils.checks import is_count, require
+from ..utils.image_id import image_id
 
 POLICIES = ('raise', 'skip')
 SKIPPED = 'skipped_steps'
@@ -45,7 +46,8 @@ class NonFiniteGuardHook(Hook):
     """Lets no optimizer step pass whose losses or gradients are nan or infinite.
 
     The message names the part, its value, the iteration, the images and the weights of the parts. Where parts are
-    given per image, it names the very images.
+    given per image, it names the very images. A part that is not finite but has the weight 0, because it was not
+    selected, has no effect on the step: it is reported in a warning.
 
     ``policy='skip'`` leaves the step out: parameters and the optimizer's state stay as they were, and floating point
     buffers (running statistics of batch norm, what balancers remember) are put back. Counters of steps go on, and the
@@ -127,8 +129,11 @@ class NonFiniteGuardHook(Hook):
 
     def _step(self, runner: Runner, step: Callable, **kwargs: Any) -> None:
         batches, self._batches = self._batches, []
-        if self._all_finite(batches, runner.optim_wrapper):
+        step_is_finite, parts_are_finite = self._are_finite(batches, runner.optim_wrapper)
+        if step_is_finite:
             self._in_a_row = 0
+            if not parts_are_finite:
+                self._warn_of_parts(runner, batches)
             step(**kwargs)
             return
         message = '\n'.join([*_bad_batches(batches), *_bad_gradients(_unwrapped(runner))])
@@ -157,18 +162,34 @@ class NonFiniteGuardHook(Hook):
             )
         runner.logger.warning(f'NonFiniteGuardHook: step left out, the {self.num_skipped}. so far: {message}')
 
-    def _all_finite(self, batches: List[Batch], wrapper: OptimWrapper) -> bool:
-        """Whether losses and gradients are finite in all processes."""
+    def _warn_of_parts(self, runner: Runner, batches: List[Batch]) -> None:
+        """A part that is not finite has the weight 0: it has no effect on the step, but something is wrong."""
+        for message in _bad_batches(batches):
+            runner.logger.warning(
+                f'NonFiniteGuardHook: {message} Losses and gradients are finite, since these values have the weight 0: '
+                'the step is taken.'
+            )
+
+    def _are_finite(self, batches: List[Batch], wrapper: OptimWrapper) -> List[bool]:
+        """Whether losses and gradients, and whether the unweighted parts are finite, in all processes."""
         values = [value.float().sum() for batch in batches for value in _tensors(batch.losses)]
+        parts = [value.float().sum() for batch in batches for value in batch.parts.values()]
         scaler = getattr(wrapper, 'loss_scaler', None)
         if scaler is None or not scaler.is_enabled():
             grads = [p.grad for group in wrapper.optimizer.param_groups for p in group['params'] if p.grad is not None]
             values += torch._foreach_norm(grads, float('inf')) if grads else []  # few kernels, as in clip_grad_norm_
         if not values:
-            return True
-        finite = torch.stack([value.to(values[0].device, torch.float32) for value in values]).isfinite().all().int()
-        dist.all_reduce(finite, op='min')
-        return bool(finite)
+            return [True, True]
+        device = values[0].device
+        finite = [
+            torch.stack([value.to(device, torch.float32) for value in some]).isfinite().all()
+            if some
+            else torch.ones((), dtype=torch.bool, device=device)
+            for some in (values, parts)
+        ]
+        both = torch.stack(finite).int()
+        dist.all_reduce(both, op='min')
+        return both.bool().tolist()
 
 
 def _unwrapped(runner: Runner) -> nn.Module:
@@ -182,7 +203,7 @@ def _float_buffers(model: nn.Module) -> Iterator[tuple]:
 def _image_names(samples: Any) -> List[str]:
     """Paths of the images, or ids; none where the data is not a list of samples (semi-supervised detectors)."""
     samples = samples if isinstance(samples, (list, tuple)) else ()
-    return [str(sample.get('img_path') or sample.get('img_id')) for sample in samples]
+    return [str(image_id(sample)) for sample in samples]
 
 
 def _watched(losses: Dict[str, Any]) -> Dict[str, Any]:

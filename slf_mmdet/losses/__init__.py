@@ -2,6 +2,7 @@
 
 from .adaptive_robust import AdaptiveRobustLoss, general_robust, robust_nll
 from .bi_tempered import BiTemperedLoss, bi_tempered, binary_bi_tempered
+from .candidate_mixture import CandidateMixture
 from .candidates import (
     CategoricalHingeLoss,
     ClassMAELoss,
@@ -16,6 +17,7 @@ from .candidates import (
 )
 from .iou_balanced import IoUBalancedClsLoss, IoUBalancedSmoothL1Loss, iou_balanced_cls, iou_balanced_smooth_l1
 from .large_margin_softmax import LargeMarginLinear, large_margin_logits
+from .paper_stochastic import PaperStochasticLoss
 from .smooth_zero_one import SmoothZeroOneLoss, smooth_zero_one
 from .soft_ap import soft_average_precision
 from .stochastic import StochasticLoss
@@ -24,6 +26,7 @@ from .yolov1 import YOLOV1Targets, yolov1_parts, yolov1_targets
 __all__ = [
     'AdaptiveRobustLoss',
     'BiTemperedLoss',
+    'CandidateMixture',
     'CategoricalHingeLoss',
     'ClassMAELoss',
     'ClassMSELoss',
@@ -31,6 +34,7 @@ __all__ = [
     'IoUBalancedClsLoss',
     'IoUBalancedSmoothL1Loss',
     'LargeMarginLinear',
+    'PaperStochasticLoss',
     'ProbabilityCrossEntropyLoss',
     'SmoothZeroOneLoss',
     'StochasticLoss',

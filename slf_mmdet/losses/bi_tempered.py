@@ -15,7 +15,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..balancers.checks import is_number
+from ..utils.checks import is_number
 from .base import ReducedLoss
 from .class_scores import one_hot_target
 

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
-from ..balancers.checks import is_number
+from ..utils.checks import is_number
 from .base import ReducedLoss, match_weight
 from .class_scores import one_hot_target
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..balancers.state import ScheduledValue, StepCounter
+from ..utils.state import ScheduledValue, StepCounter
 
 
 def large_margin_logits(

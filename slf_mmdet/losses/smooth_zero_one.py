@@ -6,7 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from ..balancers.checks import is_number
+from ..utils.checks import is_number
 from .base import ReducedLoss
 from .class_scores import one_hot_target
 

@@ -7,7 +7,7 @@ and sqrt(h) directly, so no square root of a prediction is ever taken.
 Everything is vectorised over images, cells and boxes, without host synchronisation.
 """
 
-from typing import Mapping, NamedTuple
+from typing import Callable, Mapping, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor
 
 PARTS = ('coord', 'cls', 'obj', 'noobj')
 BASE_WEIGHTS = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
+ClassLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class YOLOV1Targets(NamedTuple):
@@ -102,8 +103,27 @@ def to_image_boxes(boxes: Tensor) -> Tensor:
     return bbox_cxcywh_to_xyxy(torch.cat([(boxes[..., :2] + corner) / size, boxes[..., 2:]], dim=-1))
 
 
+def squared_class_error(scores: Tensor, labels: Tensor, kept: Tensor) -> Tensor:
+    """Squared error of linear class scores against the one-hot class, of M objects.
+
+    Args:
+        scores: ``(M, C)``.
+        labels: ``(M,)`` class index.
+        kept: ``(M,)``, 1 or 0: whether the object counts.
+
+    Returns:
+        ``(M,)``.
+    """
+    one_hot = F.one_hot(labels, scores.shape[-1]).to(scores.dtype)
+    return (scores - one_hot).square().sum(-1) * kept
+
+
 def yolov1_parts(
-    output: Tensor, targets: YOLOV1Targets, boxes_per_cell: int = 2, rescore: bool = True
+    output: Tensor,
+    targets: YOLOV1Targets,
+    boxes_per_cell: int = 2,
+    rescore: bool = True,
+    class_loss: ClassLoss = squared_class_error,
 ) -> Mapping[str, Tensor]:
     r"""The four unweighted parts of each image.
 
@@ -122,6 +142,7 @@ def yolov1_parts(
         targets: of the same N and S.
         boxes_per_cell: B.
         rescore: ``False`` takes 1 as the target of ``obj`` instead of the IoU.
+        class_loss: what makes up ``cls``, a function as :func:`squared_class_error`.
 
     Returns:
         ``coord``, ``cls``, ``obj`` and ``noobj``, each ``(N,)``.
@@ -137,10 +158,9 @@ def yolov1_parts(
         ious = _paired_iou(predicted, wanted_in_image)
         squared_error = (predicted - wanted_in_image).square().sum(-1)
         fit = torch.where((ious > 0).any(-1, keepdim=True), ious, -squared_error)
-        kept = targets.kept.to(boxes.dtype).unsqueeze(-1)
-        responsible = F.one_hot(fit.argmax(-1), boxes_per_cell) * kept  # (M, B), 1 or 0
+        kept = targets.kept.to(boxes.dtype)
+        responsible = F.one_hot(fit.argmax(-1), boxes_per_cell) * kept.unsqueeze(-1)  # (M, B), 1 or 0
         goal = ious if rescore else torch.ones_like(ious)
-        one_hot = F.one_hot(targets.labels, scores.shape[-1]).to(scores.dtype)
         wanted_output = torch.cat([wanted[..., :2], wanted[..., 2:].sqrt()], dim=-1)
         # At most one object keeps a cell, so the sum is 1 or 0, too.
         place = (targets.image, targets.row, targets.column)
@@ -149,7 +169,7 @@ def yolov1_parts(
     box_error = (boxes - wanted_output).square().sum(-1)
     by_object = [
         (box_error * responsible).sum(-1),
-        ((scores - one_hot).square() * kept).sum(-1),
+        class_loss(scores, targets.labels, kept),
         ((confidence - goal).square() * responsible).sum(-1),
     ]
     coord, cls, obj = sum_by_image(torch.stack(by_object, dim=-1), targets, len(output)).unbind(-1)

@@ -1,8 +1,8 @@
-# Stochastic Loss Function (Liu & Lai, AAAI 2020): the candidates of its classification experiments, mixed image by
-# image, as the paper writes it: K = 3 samples, and one loss for both networks. Without the last two settings an anchor
-# holds the mixture near equal weights
+# The candidates of the classification experiments of Liu & Lai, AAAI 2020, mixed image by image as the paper prints it:
+# K = 3 samples, one loss for both networks. Values of a candidate are summed over the classes; over_elements='mean'
+# takes their mean, as Keras does, which makes ten of them ten times smaller and moves the weight to the squared error
 loss = dict(
-    type='StochasticLoss',
+    type='PaperStochasticLoss',
     candidates=[
         dict(type='ClassMSELoss'),
         dict(type='ClassMAELoss'),
@@ -10,7 +10,7 @@ loss = dict(
         dict(type='CosineProximityLoss'),
         dict(type='ProbabilityCrossEntropyLoss'),
     ],
-    num_samples=3,
-    kl_weight=0,
-    detach_context=False,
+    sampler=dict(type='MultipleGumbelSoftmax', num_samples=3),
+    start='uniform',
+    over_elements='sum',
 )

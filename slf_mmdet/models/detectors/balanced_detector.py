@@ -1,8 +1,8 @@
 """Balances the loss of any detector, without a change to its code."""
 
 import copy
-from contextlib import nullcontext
-from typing import Any, ContextManager, Dict, List, Mapping, Optional, Tuple, Union
+import functools
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
 from mmdet.models.detectors import BaseDetector
@@ -12,13 +12,16 @@ from mmdet.utils import ConfigType, OptMultiConfig
 from torch import Tensor, nn
 
 from ...balancers import LossBalancer, checked_balancer
+from ...utils.image_id import image_id
+from ...utils.renamed import reject_renamed
 from .loss_parts import EXAMPLE, LossParts
 from .probe import Probe, pooled, probe_detector, record_output
-from .ranking import ranking_criterion, record_features
+from .quality import detection_quality, quality_of, record_features
 
 PARTS = 'parts'
 
 
+@reject_renamed
 @MODELS.register_module()
 class BalancedDetector(BaseDetector):
     """A detector of mmdet whose losses are weighed by a balancer.
@@ -40,12 +43,13 @@ class BalancedDetector(BaseDetector):
             or a list of loss keys, each a part of its own. Without them each loss is a part, named by its key without
             "loss", found by :func:`probe_detector` when the detector is built. Losses in no part keep the weight 1.
             Base weights are 1 where none are given: the ``loss_weight`` of the detector's own config counts before.
-        context: what a decision network sees: ``'parts'`` for the logarithms of the parts, or the name of a submodule
+        features: what a decision network sees: ``'parts'`` for the logarithms of the parts, or the name of a submodule
             of the detector, ``'backbone'`` for instance, for its output averaged over positions (of a pyramid, the
-            last level). No gradient flows back. The balancer's ``context_dim`` is found where it is not given.
-        shared_layer: name of the submodule at whose weights a balancer differentiates the parts, if it does
-            (``GradNormBalancer``, ``objective='heldout'``). Defaults to the neck, or to the backbone's last child.
-            (The measure of ``objective='heldout'`` and ``'delta_ap'`` is :func:`~.ranking.missed_precision`.)
+            last level). They have a graph; ``SLFBalancer`` detaches them, ``PaperSLFBalancer`` does not. The
+            balancer's ``feature_dim`` is found where it is not given.
+        shared_layer: name of the submodule with respect to whose weights a balancer differentiates the parts, if it
+            does (``GradNormBalancer``, the signal ``GradientAlignment``). Defaults to the neck, or to the backbone's
+            last child.
         init_cfg: see mmengine's ``BaseModule``.
 
     Raises:
@@ -56,7 +60,7 @@ class BalancedDetector(BaseDetector):
         self,
         detector: ConfigType,
         loss_balancer: ConfigType,
-        context: str = PARTS,
+        features: str = PARTS,
         shared_layer: Optional[str] = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
@@ -69,19 +73,19 @@ class BalancedDetector(BaseDetector):
                 'BalancedDetector out.'
             )
         self.detector = inner
-        self.context = context
+        self.features = features
         self.shared_layer = shared_layer
         balancer_cfg = checked_balancer(loss_balancer)
         patterns = balancer_cfg.pop('parts', None)
         found: Optional[Probe] = None
-        if patterns is None or (context != PARTS and balancer_cfg.get('context_dim') is None):
-            found = _probe(detector, context)
+        if patterns is None or (features != PARTS and balancer_cfg.get('feature_dim') is None):
+            found = _probe(detector, features)
         self.loss_parts = LossParts(found.loss_keys if patterns is None and found else patterns)
-        context_dim = found.context_dim if found and context != PARTS else 2 * len(self.loss_parts.names) + 2
+        feature_dim = found.feature_dim if found and features != PARTS else 2 * len(self.loss_parts.names) + 2
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
-            defaults = dict(parts=self.loss_parts.names, context_dim=context_dim)
+            defaults = dict(parts=self.loss_parts.names, feature_dim=feature_dim)
             self.loss_balancer = MODELS.build(balancer_cfg, default_args=defaults)
-        if self.loss_balancer.needs_shared:
+        if shared_layer is not None:
             shared_weights(inner, shared_layer)  # a wrong name is an error now, not in the first step
 
     def forward(self, inputs: Tensor, data_samples: OptSampleList = None, mode: str = 'tensor') -> Any:
@@ -100,25 +104,21 @@ class BalancedDetector(BaseDetector):
         Returns:
             ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part as they were.
         """
-        submodule = None if self.context == PARTS else self.context
-        recording: ContextManager[List[Any]] = (
-            record_features(self.detector) if self.loss_balancer.needs_criterion else nullcontext([])
-        )
-        with record_output(self.detector, submodule) as outputs, recording as features:
+        submodule = None if self.features == PARTS else self.features
+        with record_output(self.detector, submodule) as outputs, record_features(self.detector) as extracted:
             losses = self.detector(batch_inputs, batch_data_samples, mode='loss')
         parts = self.loss_parts.collect(losses)
-        if submodule is None:
-            context = log_context(parts)
-        elif outputs:
-            context = pooled(outputs[-1])
-        else:
-            raise ValueError(f'BalancedDetector: context={submodule!r} took no part in this step of the detector.')
-        shared = shared_weights(self.detector, self.shared_layer) if self.loss_balancer.needs_shared else None
+        if submodule is not None and not outputs:
+            raise ValueError(f'BalancedDetector: features={submodule!r} took no part in this step of the detector.')
         balanced = self.loss_balancer(
             parts,
-            context=context,
-            shared=shared,
-            criterion=ranking_criterion(self.detector, features, batch_inputs, batch_data_samples),
+            features=log_features(parts) if submodule is None else pooled(outputs[-1]),
+            shared_parameters=functools.partial(shared_weights, self.detector, self.shared_layer),
+            detection_quality=functools.partial(
+                detection_quality, self.detector, extracted, batch_inputs, batch_data_samples
+            ),
+            quality_of=functools.partial(quality_of, self.detector),
+            image_ids=_image_ids(batch_data_samples),
         )
         return self.loss_parts.replace(losses, balanced)
 
@@ -175,26 +175,32 @@ def shared_weights(detector: nn.Module, name: Optional[str]) -> List[nn.Paramete
     )
 
 
-def log_context(parts: Mapping[str, Tensor]) -> Tensor:
+def log_features(parts: Mapping[str, Tensor]) -> Tensor:
     """The sizes of the parts, for a decision network.
 
     Args:
         parts: n scalars.
 
     Returns:
-        Detached ``(1, 2n + 2)``: the logarithms, their negatives, 1 and -1. The latter keep the sizes readable after
-        the decision network's layer norm, which takes mean and scale out of its input.
+        ``(1, 2n + 2)``, with its graph: the logarithms, their negatives, 1 and -1. The latter keep the sizes readable
+        after the decision network's layer norm, which takes mean and scale out of its input.
     """
-    logs = torch.stack([part.detach().float() for part in parts.values()]).clamp_min(1e-6).log()
+    logs = torch.stack([part.float() for part in parts.values()]).clamp_min(1e-6).log()
     logs = torch.cat([logs, logs.new_ones(1)])
     return torch.cat([logs, -logs]).unsqueeze(0)
 
 
-def _probe(detector: ConfigType, context: str) -> Probe:
+def _image_ids(data_samples: Any) -> List[str]:
+    """Of the images of a batch; none where the data is not a list of samples (semi-supervised detectors)."""
+    samples = data_samples if isinstance(data_samples, (list, tuple)) else []
+    return [name for name in map(image_id, samples) if name is not None]
+
+
+def _probe(detector: ConfigType, features: str) -> Probe:
     try:
-        return probe_detector(detector, None if context == PARTS else context)
+        return probe_detector(detector, None if features == PARTS else features)
     except RuntimeError as error:
-        wanted = 'parts' if context == PARTS else f'parts, and the context_dim of context={context!r},'
+        wanted = 'parts' if features == PARTS else f'parts, and the feature_dim of features={features!r},'
         raise ValueError(
             f'BalancedDetector: the {wanted} could not be found. Write them into loss_balancer, as in {EXAMPLE}; with '
             f'a key that does not exist, the first step says which there are. {error}'

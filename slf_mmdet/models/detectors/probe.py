@@ -24,14 +24,14 @@ class Probe(NamedTuple):
 
     Attributes:
         loss_keys: keys that mmengine would add to the objective, in the detector's order.
-        context_dim: width of the submodule's output, or ``None`` where no submodule was asked for.
+        feature_dim: width of the submodule's output, or ``None`` where no submodule was asked for.
     """
 
     loss_keys: Tuple[str, ...]
-    context_dim: Optional[int]
+    feature_dim: Optional[int]
 
 
-def probe_detector(cfg: dict, context: Optional[str] = None) -> Probe:
+def probe_detector(cfg: dict, features: Optional[str] = None) -> Probe:
     """Builds a copy of the detector on the CPU, and computes the loss of two images with one object each.
 
     The state of all random generators is left as it was. Losses that depend on the data or begin late in training are
@@ -39,7 +39,7 @@ def probe_detector(cfg: dict, context: Optional[str] = None) -> Probe:
 
     Args:
         cfg: config of the detector.
-        context: name of a submodule, whose output is measured.
+        features: name of a submodule, whose output is measured.
 
     Raises:
         RuntimeError: the detector takes no such images; the message ends with its own.
@@ -50,7 +50,7 @@ def probe_detector(cfg: dict, context: Optional[str] = None) -> Probe:
         for parameter in detector.parameters():  # some are uninitialised memory until init_weights
             nn.init.normal_(parameter, std=0.01)
         error: Optional[Exception] = None
-        with record_output(detector, context) as outputs:
+        with record_output(detector, features) as outputs:
             for size, with_masks in itertools.product(SIZES, (True, False)):
                 inputs, samples = _batch(size, with_masks)
                 try:
@@ -88,7 +88,7 @@ def record_output(model: nn.Module, name: Optional[str]) -> Iterator[List[Any]]:
 
 
 def pooled(output: Any) -> Tensor:
-    """One detached vector per image from a module's output.
+    """One vector per image from a module's output, with its graph.
 
     Args:
         output: ``(N, C, H, W)``, ``(N, tokens, C)`` or ``(N, C)``, or a list of those, of which the last counts.
@@ -103,8 +103,7 @@ def pooled(output: Any) -> Tensor:
         output = output[-1]
     if not isinstance(output, Tensor) or output.dim() not in (2, 3, 4):
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise TypeError(f'context must be (N, C, H, W), (N, tokens, C) or (N, C), or a list of those; found {found}.')
-    output = output.detach()
+        raise TypeError(f'features must be (N, C, H, W), (N, tokens, C) or (N, C), or a list of those; found {found}.')
     if output.dim() == 4:
         return output.mean((2, 3))
     return output.mean(1) if output.dim() == 3 else output

@@ -10,8 +10,8 @@ from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...balancers.config import settings_of
 from ...losses import LargeMarginLinear
+from ...utils.config import settings_of
 
 
 @MODELS.register_module()
@@ -29,7 +29,7 @@ class SLFClsHead(BaseModule):
         classifier: the classifying layer, ``Linear`` or :class:`~slf_mmdet.losses.LargeMarginLinear`; its sizes are
             filled in.
         loss: called with logits (N, C) and class indices (N,), or (N, C) class probabilities from batch augmentation.
-            What it needs to know of C is filled in where the config does not give it: ``context_dim`` of
+            What it needs to know of C is filled in where the config does not give it: ``feature_dim`` of
             ``StochasticLoss``, ``num_channels`` of ``AdaptiveRobustLoss``.
         init_cfg: see mmengine's ``BaseModule``.
     """
@@ -111,7 +111,7 @@ def _sizes(loss: ConfigType, num_classes: int) -> Dict[str, int]:
     kind = loss.get('type')
     if isinstance(kind, str):
         kind = MODELS.get(kind)
-    return {name: num_classes for name in ('context_dim', 'num_channels') if name in (settings_of(kind) or ())}
+    return {name: num_classes for name in ('feature_dim', 'num_channels') if name in (settings_of(kind) or ())}
 
 
 def _labels(data_samples: Sequence[Any]) -> Tensor:

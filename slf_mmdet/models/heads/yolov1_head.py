@@ -1,34 +1,34 @@
 """The head of YOLO (Redmon et al., CVPR 2016): one prediction per grid cell, and a balanced four-part loss."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmcv.cnn import ConvModule
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.utils import filter_scores_and_topk
+from mmdet.models.utils import filter_scores_and_topk, unpack_gt_instances
 from mmdet.registry import MODELS
+from mmdet.structures import SampleList
 from mmdet.structures.bbox import bbox_xyxy_to_cxcywh, get_box_tensor
 from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList, OptMultiConfig
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ...balancers import checked_balancer
-from ...balancers.base import at_least_fp32
-from ...balancers.checks import is_count, require
-from ...balancers.criterion import Criterion
+from ...balancers import DetectionQuality, checked_balancer
+from ...balancers.step import QualityOf
 from ...losses.soft_ap import best_detections, soft_average_precision
 from ...losses.yolov1 import (
     BASE_WEIGHTS,
     PARTS,
-    YOLOV1Targets,
-    cell_outputs,
     split_output,
-    sum_by_image,
+    squared_class_error,
     to_image_boxes,
     yolov1_parts,
     yolov1_targets,
 )
+from ...utils.checks import is_count, require
+from ...utils.image_id import image_id
+from ...utils.numerics import at_least_fp32
 from ..layers import LocallyConnected2d
 
 LEAKY_SLOPE = 0.1
@@ -107,7 +107,7 @@ class YOLOV1Head(BaseDenseHead):
         balancer_cfg['base_weights'] = {**BASE_WEIGHTS, **(balancer_cfg.get('base_weights') or {})}
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
             self.loss_balancer = MODELS.build(
-                balancer_cfg, default_args=dict(parts=PARTS, context_dim=self.out_channels * grid_size**2)
+                balancer_cfg, default_args=dict(parts=PARTS, feature_dim=self.out_channels * grid_size**2)
             )
 
     def _fc_layers(self, hidden: Tuple[int, ...], dropout: float) -> nn.Sequential:
@@ -165,6 +165,7 @@ class YOLOV1Head(BaseDenseHead):
         batch_gt_instances: InstanceList,
         batch_img_metas: List[dict],
         batch_gt_instances_ignore: OptInstanceList = None,
+        quality_of: Optional[QualityOf] = None,
     ) -> dict:
         """Computes the four parts per image and has them balanced.
 
@@ -173,51 +174,60 @@ class YOLOV1Head(BaseDenseHead):
             batch_gt_instances: per image ``bboxes`` (x1, y1, x2, y2) in pixels of the network's input, and ``labels``.
             batch_img_metas: per image its meta information.
             batch_gt_instances_ignore: difficult objects; they are no targets, and cells that hold them count as empty.
+            quality_of: detection quality of the detector on another batch, which the head alone cannot tell.
 
         Returns:
             ``loss_<part>`` and ``balance/<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`.
         """
         output = at_least_fp32(output)
-        # Index and size of each object's image are made on the host and sent without waiting for the device.
-        counts = torch.tensor([len(instances.labels) for instances in batch_gt_instances])
-        sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
-        image = torch.arange(len(counts)).repeat_interleave(counts)
-        scale = sizes[image].to(output.device, non_blocking=True)
-        corners = torch.cat([get_box_tensor(instances.bboxes) for instances in batch_gt_instances]) / scale
-        labels = torch.cat([instances.labels for instances in batch_gt_instances])
-        boxes, image = bbox_xyxy_to_cxcywh(corners), image.to(output.device, non_blocking=True)
-        targets = yolov1_targets(boxes, labels, image, len(counts), self.grid_size)
-        parts = dict(yolov1_parts(output, targets, self.boxes_per_cell, self.rescore))
-        if self.loss_cls is not None:
-            parts['cls'] = self._class_part(output, targets)
+        objects = _Objects.of(batch_gt_instances, batch_img_metas, output)
+        targets = yolov1_targets(
+            bbox_xyxy_to_cxcywh(objects.corners), objects.labels, objects.image, len(output), self.grid_size
+        )
+        class_loss = squared_class_error if self.loss_cls is None else self._class_errors
         return self.loss_balancer(
-            parts,
-            context=output.flatten(1),
-            shared=self._last_shared(),
-            output_layer=_gradient_place(self.layers[-1]),
-            # how far the ranking of the batch's detections is from the ideal one
-            criterion=Criterion(
-                lambda places: (
-                    1 - soft_average_precision(*best_detections(*self.decode(places[0])), corners, labels, image)
-                ),
+            yolov1_parts(output, targets, self.boxes_per_cell, self.rescore, class_loss),
+            features=output.flatten(1),
+            shared_parameters=self._shared_parameters,
+            output_parameters=lambda: [_differentiated(self.layers[-1])],
+            detection_quality=DetectionQuality(
+                lambda inputs: self._average_precision(inputs[0], objects),
                 [output],
-                reach=2.0,  # the parts are sums of squares of the output, but for another `loss_cls`
+                # Sums of squares of the output are solved by twice the step that takes them to 0 to first order
+                step_scale=dict(coord=2.0, cls=2.0 if self.loss_cls is None else 1.0, obj=2.0, noobj=2.0),
             ),
+            quality_of=quality_of,
+            image_ids=[name for name in map(image_id, batch_img_metas) if name is not None],
         )
 
-    def _last_shared(self) -> Tensor:
-        """Parameters of the last layer that all parts depend on: the output layer has rows for each of them."""
+    def loss(
+        self, x: Tuple[Tensor, ...], batch_data_samples: SampleList, quality_of: Optional[QualityOf] = None
+    ) -> dict:
+        """Predicts from feature maps and computes the loss, see :meth:`loss_by_feat`."""
+        objects, ignored, metas = unpack_gt_instances(batch_data_samples)
+        return self.loss_by_feat(self(x)[0], objects, metas, ignored, quality_of)
+
+    def quality(self, x: Tuple[Tensor, ...], batch_data_samples: SampleList) -> Tensor:
+        """Soft average precision of the detections from feature maps, a scalar with its graph."""
+        output = at_least_fp32(self(x)[0])
+        objects, _, metas = unpack_gt_instances(batch_data_samples)
+        return self._average_precision(output, _Objects.of(objects, metas, output))
+
+    def _average_precision(self, output: Tensor, objects: '_Objects') -> Tensor:
+        found = best_detections(*self.decode(output))
+        return soft_average_precision(*found, objects.corners, objects.labels, objects.image)
+
+    def _class_errors(self, logits: Tensor, labels: Tensor, kept: Tensor) -> Tensor:
+        """``loss_cls`` of the M objects, ``(M,)``."""
+        assert self.loss_cls is not None
+        errors = self.loss_cls(logits, labels, weight=kept, reduction_override='none')
+        return errors.view(len(logits), -1).sum(1)
+
+    def _shared_parameters(self) -> List[Tensor]:
+        """Of the last layer that all parts depend on: the output layer has rows for each of them."""
         kinds = (nn.Conv2d, nn.Linear, LocallyConnected2d)
         hidden = [layer for layer in self.layers[:-1].modules() if isinstance(layer, kinds)]
-        return _gradient_place(hidden[-1] if hidden else self.layers[-1])
-
-    def _class_part(self, output: Tensor, targets: YOLOV1Targets) -> Tensor:
-        """Sum of ``loss_cls`` over the cells with an object, ``(N,)``."""
-        assert self.loss_cls is not None
-        _, _, logits = cell_outputs(output, targets, self.boxes_per_cell)
-        kept = targets.kept.to(logits.dtype)
-        errors = self.loss_cls(logits, targets.labels, weight=kept, reduction_override='none')
-        return sum_by_image(errors, targets, len(output)).view(len(output), -1).sum(1)
+        return [_differentiated(hidden[-1] if hidden else self.layers[-1])]
 
     def _class_scores(self, raw: Tensor) -> Tensor:
         """Class scores in [0, 1], or >= 0 where they are linear, of a cell's raw outputs ``(..., C)``."""
@@ -283,8 +293,33 @@ def _input_size(meta: dict) -> Tuple[int, int]:
     return width, height
 
 
-def _gradient_place(layer: nn.Module) -> Tensor:
-    """Where gradients of a layer are taken: at its biases, where its weights may take a gigabyte."""
-    place = layer.weight if isinstance(layer, nn.Conv2d) else layer.bias
-    assert isinstance(place, Tensor)
-    return place
+def _differentiated(layer: nn.Module) -> Tensor:
+    """The parameter of a layer that stands for it: the bias of those whose weights may take a gigabyte."""
+    parameter = layer.weight if isinstance(layer, nn.Conv2d) else layer.bias
+    assert isinstance(parameter, Tensor)
+    return parameter
+
+
+class _Objects(NamedTuple):
+    """The M objects of a batch, on the device of the network.
+
+    Attributes:
+        corners: ``(M, 4)`` x1, y1, x2, y2 as fractions of the network's input.
+        labels: ``(M,)``.
+        image: ``(M,)`` index of the object's image.
+    """
+
+    corners: Tensor
+    labels: Tensor
+    image: Tensor
+
+    @classmethod
+    def of(cls, batch_gt_instances: InstanceList, batch_img_metas: List[dict], output: Tensor) -> '_Objects':
+        # Index and size of each object's image are made on the host and sent without waiting for the device.
+        counts = torch.tensor([len(instances.labels) for instances in batch_gt_instances])
+        sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
+        image = torch.arange(len(counts)).repeat_interleave(counts)
+        scale = sizes[image].to(output.device, non_blocking=True)
+        corners = torch.cat([get_box_tensor(instances.bboxes) for instances in batch_gt_instances]) / scale
+        labels = torch.cat([instances.labels for instances in batch_gt_instances])
+        return cls(corners, labels, image.to(output.device, non_blocking=True))

@@ -1,40 +1,31 @@
-"""Checks what a config names before it is built: what is misspelt there is an error that lists the choices."""
+"""Checks what a config names before it is built: a misspelt type or setting is an error that lists the choices."""
 
 import difflib
 import inspect
 from typing import Any, Dict, List, Optional, Sequence
 
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
+from mmengine.registry import Registry
 
-from .base import LossBalancer
-
-
-def checked_balancer(cfg: Any, key: str = 'loss_balancer') -> Dict[str, Any]:
-    """A copy of a balancer's config, ``dict(type='SLFBalancer', ...)``.
-
-    Args:
-        cfg: what the config has.
-        key: where it has it, for the text of an error.
-
-    Raises:
-        ValueError: ``cfg`` is no such dict, there is no such balancer, or it has no such setting.
-    """
-    choices = sorted(name for name, found in MODELS.module_dict.items() if _is_a(found, LossBalancer))
-    checked = checked_cfg(cfg, key, choices, LossBalancer)
-    weights = checked.get('base_weights')
-    if not isinstance(weights, (dict, type(None))):
-        raise ValueError(f'{key}.base_weights must be a dict, part -> number, found {weights!r}.')
-    return checked
+from .renamed import new_name
 
 
-def checked_cfg(cfg: Any, key: str, choices: Sequence[str], base: Optional[type] = None) -> Dict[str, Any]:
-    """A copy of the config of a module in mmdet's registry ``MODELS``, whose type and settings exist.
+def registered(base: type, registry: Registry = MODELS) -> List[str]:
+    """Sorted names of the classes in a registry that inherit from a base class."""
+    return sorted(name for name, found in registry.module_dict.items() if _is_a(found, base))
+
+
+def checked_cfg(
+    cfg: Any, key: str, choices: Sequence[str], base: Optional[type] = None, registry: Registry = MODELS
+) -> Dict[str, Any]:
+    """A copy of the config of a module, whose type and settings exist.
 
     Args:
         cfg: what the config has.
         key: where it has it, for the text of an error.
         choices: types to name in an error.
         base: class that it must inherit from, if any.
+        registry: where its type is registered.
 
     Raises:
         ValueError: ``cfg`` is no dict with a type, or the type is not registered, is not a ``base`` or has no such
@@ -42,14 +33,36 @@ def checked_cfg(cfg: Any, key: str, choices: Sequence[str], base: Optional[type]
     """
     if not isinstance(cfg, dict) or not cfg.get('type'):
         raise ValueError(f"{key} must be a dict as dict(type='{choices[0]}', ...), found {cfg!r}. Types: {choices}.")
-    kind = MODELS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    kind = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if kind is None or (base is not None and not _is_a(kind, base)):
         raise ValueError(f'{key}.type must be one of {choices}, found {cfg["type"]!r}.{_hint(cfg["type"], choices)}')
     known = settings_of(kind)
     unknown = sorted(set(cfg) - {'type', '_scope_'} - set(known)) if known is not None else []
     if known is not None and unknown:
-        raise ValueError(f'{key}: {kind.__name__} has no setting {unknown}; it has {known}.{_hint(unknown[0], known)}')
+        hint = new_name(kind, unknown[0]) or _hint(unknown[0], known).strip()
+        raise ValueError(f'{key}: {kind.__name__} has no setting {unknown}; it has {known}. {hint}'.rstrip())
     return dict(cfg)
+
+
+def build_component(cfg: Any, key: str, base: type, **default_args: Any) -> Any:
+    """Builds a signal, sampler or prior, or whatever else is registered in mmdet's ``TASK_UTILS``.
+
+    Args:
+        cfg: its config, ``dict(type=..., ...)``, or an instance, which is returned as it is.
+        key: where the config has it, for the text of an error.
+        base: class that it must inherit from.
+        default_args: arguments that are filled in where its class takes them and the config does not give them.
+
+    Raises:
+        ValueError: see :func:`checked_cfg`.
+    """
+    if isinstance(cfg, base):
+        return cfg
+    cfg = checked_cfg(cfg, key, registered(base, TASK_UTILS), base, TASK_UTILS)
+    kind = TASK_UTILS.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
+    known = settings_of(kind)
+    filled = {name: value for name, value in default_args.items() if known is None or name in known}
+    return TASK_UTILS.build(cfg, default_args=filled)
 
 
 def settings_of(kind: Any) -> Optional[List[str]]:
@@ -61,7 +74,7 @@ def settings_of(kind: Any) -> Optional[List[str]]:
     Examples:
         >>> from slf_mmdet.balancers import RLWBalancer
         >>> settings_of(RLWBalancer)
-        ['base_weights', 'context_dim', 'init_cfg', 'parts', 'seed']
+        ['base_weights', 'feature_dim', 'init_cfg', 'parts', 'seed']
     """
     names = set()
     for owner in kind.__mro__ if inspect.isclass(kind) else ():

@@ -1,4 +1,4 @@
-"""State of a balancer that survives a checkpoint: a step counter, and what follows from it alone.
+"""State that survives a checkpoint: a step counter, and what follows from it alone.
 
 mmengine's checkpoint carries parameters and buffers only. So the random numbers and the scheduled values of a step are
 functions of (seed, step), and the two integers are all that has to be saved.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adam import adam
 
-from .checks import is_number
+from .checks import is_number, require
 from .state import StepCounter
 
 
@@ -26,8 +26,7 @@ class BufferAdam(nn.Module):
     def __init__(self, size: int, lr: float, weight_decay: float = 0.0) -> None:
         super().__init__()
         for key, value in (('lr', lr), ('weight_decay', weight_decay)):
-            if not is_number(value, 0):
-                raise ValueError(f'{key} must be a finite number >= 0, found {value!r}.')
+            require(is_number(value, 0), type(self).__name__, key, 'a finite number >= 0', value)
         self.lr = lr
         self.weight_decay = weight_decay
         self.counter = StepCounter()

@@ -1,4 +1,4 @@
-"""The wording of a wrong setting: its name, what it must be, and what was found."""
+"""Errors of invalid settings: the name, what it must be, and what was found."""
 
 import sys
 

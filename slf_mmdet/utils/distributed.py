@@ -6,10 +6,16 @@ from torch import Tensor
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
-    """The mean of a tensor of one shape in all processes, each of which must call this; in one process the tensor.
+    """Averages a tensor over all processes, each of which must call this with the same shape.
 
-    A gradient of ``values`` is kept, as ``DistributedDataParallel`` wants it, which takes the mean of those of the
+    A gradient of ``values`` is kept, as ``DistributedDataParallel`` expects it, which averages the gradients of the
     processes.
+
+    Args:
+        values: any shape.
+
+    Returns:
+        The mean; with one process the tensor itself.
     """
     count = dist.get_world_size()
     if count == 1:

@@ -1,0 +1,100 @@
+"""What tells the decision network which part deserves weight: a cost of each part, linear in the weights."""
+
+from abc import ABCMeta, abstractmethod
+from typing import Dict, Optional
+
+import torch
+from torch import Tensor, nn
+
+from ...balancers.step import Step
+from ...utils.checks import is_count, is_number, require
+from ...utils.state import StepCounter
+
+FIRST_INTERVAL = 5
+
+
+class Signal(nn.Module, metaclass=ABCMeta):
+    r"""Costs of the parts: the decision network minimises :math:`\sum_i w_i c_i` plus its KL penalty.
+
+    Costs are constants: no gradient flows through them into the detector. They have no unit and are about
+    :math:`1 / W` each, so that the same ``kl_weight`` means about the same for every signal. Everything that is
+    remembered is a buffer.
+
+    Args:
+        num_parts: n, which the balancer fills in.
+    """
+
+    def __init__(self, num_parts: int) -> None:
+        super().__init__()
+        self.num_parts = num_parts
+
+    @abstractmethod
+    def costs(self, step: Step, prior_weights: Tensor, weights: Tensor) -> Tensor:
+        """Costs of the parts in a step.
+
+        Args:
+            step: the losses, and what else the detector offers.
+            prior_weights: ``(n,)`` weights at the prior, W q.
+            weights: ``(n,)`` or ``(N, n)`` that the parts have in this step, detached.
+
+        Returns:
+            ``(n,)``, or ``(N, n)`` where each image has its own; detached.
+
+        Raises:
+            ValueError: the step does not offer what the signal needs.
+        """
+
+    def monitored(self) -> Dict[str, Tensor]:
+        """What was measured, for the log: name -> ``(n,)``, a value of each part."""
+        return {}
+
+    @property
+    def label(self) -> str:
+        """How errors name it."""
+        return f'the signal {type(self).__name__}'
+
+
+class ComparingSignal(Signal):
+    r"""Costs from what is measured every few iterations; all measurements of a run count about equally.
+
+    By default every fifth iteration is measured, and from iteration 500 on the time in between is 1 % of the
+    iterations so far: short runs learn from enough of them, long ones hardly pay for them.
+
+    Args:
+        num_parts: see :class:`Signal`.
+        momentum: :math:`\beta` in [0, 1) of the running means; 0 takes the last measurement alone, 0.98 remembers about
+            50, the default 1,000.
+        interval: iterations >= 1 from one measurement to the next, in which the costs stay; ``None`` for the larger of
+            5 and 1 % of the iterations so far.
+
+    Raises:
+        ValueError: a setting is out of its range.
+    """
+
+    def __init__(self, num_parts: int, momentum: float = 0.999, interval: Optional[int] = None) -> None:
+        super().__init__(num_parts)
+        owner = type(self).__name__
+        right = is_number(momentum, 0) and momentum < 1
+        require(right, owner, 'momentum', 'in [0, 1)', momentum)
+        require(interval is None or is_count(interval), owner, 'interval', 'an integer >= 1 or None', interval)
+        self.momentum = momentum
+        self.interval = interval
+        self.counter = StepCounter()
+
+    def costs(self, step: Step, prior_weights: Tensor, weights: Tensor) -> Tensor:
+        if self.training and torch.is_grad_enabled():
+            if self.counter.value % self._interval_now() == 0:
+                self._measure(step, prior_weights, weights)
+            self.counter.advance()
+        return self._costs_now(prior_weights)
+
+    @abstractmethod
+    def _measure(self, step: Step, prior_weights: Tensor, weights: Tensor) -> None:
+        """Remembers what this iteration says; arguments as of :meth:`costs`."""
+
+    @abstractmethod
+    def _costs_now(self, prior_weights: Tensor) -> Tensor:
+        """Costs from what is remembered, ``(n,)``."""
+
+    def _interval_now(self) -> int:
+        return max(FIRST_INTERVAL, self.counter.value // 100) if self.interval is None else self.interval
