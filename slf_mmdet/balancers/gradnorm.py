@@ -42,8 +42,6 @@ class GradNormBalancer(LossBalancer):
         ValueError: a setting is out of its range, or the step offers no ``shared_parameters``.
     """
 
-    needs_shared = True
-
     def __init__(self, alpha: float = 1.5, lr: float = 0.025, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         if not is_number(alpha, 0):

@@ -11,6 +11,12 @@ T = TypeVar('T')
 Lazy = Union[T, Callable[[], T], None]
 Parameters = Union[Tensor, Sequence[Tensor]]
 QualityOf = Callable[[Mapping[str, Any]], Tensor]
+OFFERED_BY = dict(
+    shared_parameters='YOLOV1Head and BalancedDetector offer them',
+    output_parameters='YOLOV1Head offers them',
+    detection_quality='YOLOV1Head and BalancedDetector offer it',
+    quality_of='The detectors YOLOV1 and BalancedDetector offer it',
+)
 
 
 class Step:
@@ -106,8 +112,8 @@ class Step:
 
     def _missing(self, key: str, asked_by: str, instead: str) -> NoReturn:
         raise ValueError(
-            f'{asked_by} needs `{key}`, which is not offered in this step. YOLOV1Head and BalancedDetector offer it; '
-            f'in a training loop of your own, call the balancer with {key}=... {instead}'.rstrip()
+            f'{asked_by} needs `{key}`, which is not offered in this step. {OFFERED_BY[key]}; in a training loop of '
+            f'your own, call the balancer with {key}=... {instead}'.rstrip()
         )
 
 

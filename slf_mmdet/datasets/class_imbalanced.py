@@ -1,18 +1,17 @@
 """A data set made imbalanced, as in Xie, Girshick and Farhadi (ICML 2016), whom Liu and Lai (AAAI 2020) follow."""
 
-import copy
-from typing import Any, List, Union
+from typing import Union
 
 import numpy as np
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
-from torch.utils.data import Subset
 
 from ..utils.checks import is_count, is_number, require
+from .subset import DatasetSubset, built
 
 
 @DATASETS.register_module()
-class ClassImbalancedDataset(Subset):
+class ClassImbalancedDataset(DatasetSubset):
     r"""Keeps images of the first class with probability r, of the last one all, of those between in proportion.
 
     Class c of C is retained with the rate :math:`r + (1 - r)\,c / (C - 1)`. An image with several classes is kept with
@@ -44,47 +43,30 @@ class ClassImbalancedDataset(Subset):
         ValueError: a setting is out of its range, the data set names fewer than two classes, or no image is kept.
     """
 
-    dataset: Any
-    indices: List[int]
-
     def __init__(self, dataset: Union[BaseDataset, dict], min_retention: float, seed: int = 0) -> None:
         owner = type(self).__name__
         right = is_number(min_retention, 0, 1) and min_retention > 0
         require(right, owner, 'min_retention', 'in (0, 1]', min_retention, '1 keeps all images.')
         require(is_count(seed, 0), owner, 'seed', 'an integer >= 0', seed)
-        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-        inner = type(self.dataset).__name__
-        if not hasattr(self.dataset, 'get_cat_ids'):
+        dataset = built(dataset)
+        inner = type(dataset).__name__
+        if not hasattr(dataset, 'get_cat_ids'):
             raise TypeError(
                 f'{owner}: {inner} has no get_cat_ids, which tells the classes of an image. Wrap a data set of mmdet '
                 'or mmpretrain; of a concatenation, each member.'
             )
-        self.dataset.full_init()
-        classes = self.metainfo.get('classes') or ()
+        classes = dataset.metainfo.get('classes') or ()
         require(len(classes) > 1, owner, f"metainfo['classes'] of {inner}", 'at least two class names', classes)
         self.retention_rates = np.linspace(min_retention, 1, len(classes))
-        numbers = np.random.default_rng(seed).random(len(self.dataset))
-        kept = [number < self._rate(index) for index, number in enumerate(numbers)]
-        super().__init__(self.dataset, np.flatnonzero(kept).tolist())
+        numbers = np.random.default_rng(seed).random(len(dataset))
+        kept = [number < self._rate(dataset, index) for index, number in enumerate(numbers)]
+        super().__init__(dataset, np.flatnonzero(kept).tolist())
         if not self.indices:
             raise ValueError(
-                f'{owner}: min_retention={min_retention} keeps none of the {len(self.dataset)} images of {inner}. '
+                f'{owner}: min_retention={min_retention} keeps none of the {len(dataset)} images of {inner}. '
                 'Raise it, or take more images.'
             )
 
-    @property
-    def metainfo(self) -> dict:
-        """That of the data set."""
-        return copy.deepcopy(self.dataset.metainfo)
-
-    def get_data_info(self, idx: int) -> dict:
-        """What is known of an image, without its pipeline."""
-        return self.dataset.get_data_info(self.indices[idx])
-
-    def get_cat_ids(self, idx: int) -> List[int]:
-        """Classes of an image."""
-        return self.dataset.get_cat_ids(self.indices[idx])
-
-    def _rate(self, index: int) -> float:
-        classes = sorted(set(self.dataset.get_cat_ids(index)))
+    def _rate(self, dataset: BaseDataset, index: int) -> float:
+        classes = sorted(set(dataset.get_cat_ids(index)))
         return float(self.retention_rates[classes].mean()) if classes else 1.0

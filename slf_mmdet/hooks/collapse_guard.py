@@ -76,7 +76,9 @@ class CollapseGuardHook(Hook):
 
     def _judge(self, runner: Runner, prefix: str, steps: StepsSoFar) -> None:
         balancer, seen = steps.balancer, steps.take()
-        means = torch.stack([balancer.base_weights, *(x.mean(0).to(balancer.base_weights) for x in seen[1:])])
+        means = torch.stack(
+            [balancer.base_weights, *(x.mean(0).to(balancer.base_weights) for x in (seen.weights, seen.weighted))]
+        )
         dist.all_reduce(means, op='mean')
         base, weights, weighted = (dict(zip(balancer.parts, row)) for row in means.tolist())
         found = diagnose(base, weights, weighted, self.share)

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..balancers import BalancerOutput
 from ..balancers.step import Step
 from ..utils.checks import is_number, require
+from ..utils.numerics import weighted
 from .decision_balancer import DecisionBalancer
 
 
@@ -68,7 +69,7 @@ class LDCMTLBalancer(DecisionBalancer):
     def compute_weights(self, step: Step) -> BalancerOutput:
         log_p = self.decision_network(self._features(step, detach=True))
         weights = self.total_weight * self.sampler(log_p, self._one_for_all(step))
-        neighbours = (weights * step.losses).diff(dim=-1).abs().sum(-1).mean()
+        neighbours = weighted(weights, step.losses).diff(dim=-1).abs().sum(-1).mean()
         return BalancerOutput(self._record(weights), self.discrepancy_weight * neighbours)
 
     def mean_weights(self, output: Tensor) -> Tensor:

@@ -1,0 +1,65 @@
+"""Images that are held out: never among those to train with, and the same in every config of the same split."""
+
+import pytest
+from helpers import CONFIGS, IN_PROCESS
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+
+CONFIG = CONFIGS / 'slf/slf_validation_yolov1_nano_1xb16-12e_digits-112px.py'
+
+
+@pytest.fixture
+def split(digits):
+    """A function that builds a part of 64 images of the digits."""
+    cfg = Config.fromfile(CONFIGS / 'yolov1/yolov1_nano_1xb16-12e_digits-112px.py').train_dataloader.dataset
+    cfg.data_root = str(digits / cfg.data_root) + '/'
+    return lambda **settings: DATASETS.build(dict(type='HeldOutSplit', dataset=cfg, **settings))
+
+
+def paths(dataset):
+    return [dataset.get_data_info(index)['img_path'] for index in range(len(dataset))]
+
+
+@pytest.mark.parametrize(('share', 'number'), [(0.1, 6), (0.5, 32), (0.001, 1), (0.999, 63)])
+def test_the_two_parts_are_the_data_set(split, share, number):
+    train, held_out = (paths(split(share=share, part=part)) for part in ('train', 'held_out'))
+    assert len(held_out) == number  # 0.1 * 64 = 6.4
+    assert not set(train) & set(held_out)
+    assert len(set(train + held_out)) == 64
+
+
+def test_the_seed_decides_the_split(split):
+    first, same, other = (paths(split(part='held_out', seed=seed)) for seed in (0, 0, 1))
+    assert first == same != other
+
+
+def test_it_answers_what_training_asks(split):
+    dataset = split(part='held_out')
+    assert dataset.metainfo['classes'][0] == 'zero'
+    assert dataset.get_cat_ids(0) == dataset.dataset.get_cat_ids(dataset.indices[0])
+    assert tuple(dataset[0]['inputs'].shape) == (3, 112, 112)
+
+
+def test_the_config_keeps_the_validation_images_out_of_training(digits):
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict({option.split('=')[0]: eval(option.split('=')[1]) for option in IN_PROCESS})
+    signal = cfg.model.bbox_head.loss_balancer.signal
+    for dataset in (cfg.train_dataloader.dataset, signal.dataset):
+        dataset.dataset.data_root = str(digits / dataset.dataset.data_root) + '/'
+    train, validation = (DATASETS.build(dataset) for dataset in (cfg.train_dataloader.dataset, signal.dataset))
+    assert len(train) + len(validation) == 64
+    assert not set(paths(train)) & set(paths(validation))
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(share=0.0), r'HeldOutSplit: share must be in \(0, 1\), found 0.0'),
+        (dict(share=1), r'share must be in \(0, 1\), found 1'),
+        (dict(part='val'), r"part must be one of \['train', 'held_out'\], found 'val'"),
+        (dict(seed=-1), 'seed must be an integer >= 0, found -1'),
+    ],
+)
+def test_wrong_settings(split, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        split(**wrong)
