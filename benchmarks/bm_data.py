@@ -1,7 +1,7 @@
 """The training pipeline of a config against decoding and resizing alone, in images per second of one worker.
 
 Images are smooth random JPEGs of the size of those of PASCAL VOC (500 x 375, about 60 kB) with three objects each. The
-rows in between add one transform at a time.
+rows in between add one transform each.
 
 Example:
     python benchmarks/bm_data.py --model yolov1_d9_8xb8-135e_voc0712-448px
@@ -26,7 +26,7 @@ CPU = torch.device('cpu')
 
 
 def draw_images(folder: Path, number: int) -> List[Dict[str, Any]]:
-    """Writes images and returns what a data set says of them."""
+    """Writes images and returns their data infos."""
     rng = np.random.default_rng(0)
     infos = []
     for index in range(number):

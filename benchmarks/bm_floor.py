@@ -1,6 +1,6 @@
-"""A full training step against its floor: forward and backward of the bare network on random targets.
+"""A full training step against its lower bound: forward and backward of the network alone on random targets.
 
-The rows in between say what the difference is made of.
+The rows in between break the difference down.
 
 Example:
     python benchmarks/bm_floor.py --model yolov1_d9_8xb8-135e_voc0712-448px --batch-size 16 --rounds 5
@@ -18,8 +18,8 @@ FLOOR = 'network: forward, backward'
 
 
 def variants_of(cfg: Config, batch: Dict[str, Any], device: torch.device) -> Dict[str, Callable[[], object]]:
-    """The bare network, with what a step adds, and the whole step."""
-    cfg.optim_wrapper.optimizer.lr = 1e-6  # random objects cannot be learnt: the steps must not lead anywhere either
+    """The network alone, with what a step adds, and the whole step."""
+    cfg.optim_wrapper.optimizer.lr = 1e-6  # random objects cannot be learnt: keeps the training from diverging
     detector = build(cfg, device)
     wrapper = build_optim_wrapper(detector, cfg.optim_wrapper)
     data = detector.data_preprocessor(batch, training=True)

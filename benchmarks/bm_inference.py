@@ -1,10 +1,10 @@
-"""A detector from array to boxes, image by image, against its bare network.
+"""A detector from array to boxes, image by image, against its network alone.
 
 End to end is what ``mmdet.apis.inference_detector`` does: the test pipeline of the config, normalisation, network,
-decoding and NMS. The bare network gets a tensor that is ready. A detector trained with SLF runs the same code: with
-the same weights its boxes must be equal, to the last bit.
+decoding and NMS. The network alone gets a preprocessed tensor. A detector trained with SLF runs the same code: with the
+same weights its boxes must be bit-equal.
 
-Weights are random, and the biases of the output layer so large that many boxes pass the threshold and go through NMS.
+Weights are random, with biases of the output layer so large that many boxes pass the threshold and go through NMS.
 
 Example:
     python benchmarks/bm_inference.py --model yolov1_d9_8xb8-135e_voc0712-448px --rounds 20
@@ -26,7 +26,7 @@ NETWORK, STATIC, SLF = 'network', 'detector', 'detector trained with SLF'
 
 def main() -> None:
     """Prints one table."""
-    from mmdet.apis import inference_detector  # needs the operations that slf_mmdet stands in for
+    from mmdet.apis import inference_detector  # needs the ops that slf_mmdet provides
 
     made = parser(__doc__, rounds=60)
     made.add_argument('--model', default='yolov1_nano_1xb16-12e_digits-112px', help='a config of configs/yolov1')

@@ -1,4 +1,4 @@
-"""What watching a run costs: BalanceMonitorHook and CollapseGuardHook, as a share of a training step.
+"""The cost of monitoring: BalanceMonitorHook and CollapseGuardHook, as a share of a training step.
 
 Trains the smallest YOLO of the configs, for which the share is largest, on random images. Each iteration is timed with
 the hooks and, in turn, without: their own time, and the difference between the two kinds of iteration.
@@ -24,7 +24,7 @@ MODEL = 'slf_yolov1_nano_1xb16-12e_digits-112px'
 
 
 class TimedHook(Hook):
-    """Runs other hooks in every second iteration, and takes the time of both kinds."""
+    """Runs other hooks in every second iteration, and times both kinds of iterations."""
 
     def __init__(self, hooks: List[Hook], device: torch.device) -> None:
         self.hooks = hooks
@@ -40,7 +40,7 @@ class TimedHook(Hook):
         self.start = now(self.device)
 
     def after_train_iter(self, runner: Runner, batch_idx: int, *args: object, **kwargs: object) -> None:
-        watched = batch_idx % 2 == 1  # LoggerHook's turn, every 50 iterations, is among them
+        watched = batch_idx % 2 == 1  # includes those of LoggerHook, every 50 iterations
         before = now(self.device) if watched else 0.0
         if watched:
             for hook in self.hooks:
@@ -81,7 +81,7 @@ def main() -> None:
     rows: List[List[object]] = [
         [name, milliseconds(seconds[name]), ratio(seconds, name, 'without')] for name in seconds
     ]
-    # A mean: most of their time goes to the few iterations that are logged.
+    # A mean, since most of their time is spent in the few iterations that are logged
     own = statistics.fmean(timed.own)
     share = own / statistics.median(timed.steps[False])
     rows.append(('the hooks themselves', f'{1e3 * own:.3g}', f'{share:.4f}'))

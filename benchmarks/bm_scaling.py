@@ -1,13 +1,14 @@
 """How the cost of SLF grows with the number of parts, of samples (K) and of images; forward and backward, no detector.
 
-The parts are mean squares of the outputs of a linear layer, which is what they share; the context has 1,000 numbers.
+The parts are mean squares of the outputs of a linear layer, whose weights they share; the features have 1,000 numbers.
 The first table is the sampler by itself.
 
 Example:
     python benchmarks/bm_scaling.py
 """
 
-from typing import Callable, Dict, Sequence, Union
+from functools import partial
+from typing import Any, Callable, Dict, Sequence, Union
 
 import torch
 from mmdet.registry import MODELS
@@ -15,9 +16,9 @@ from mmengine.registry import init_default_scope
 from side_by_side import milliseconds, parser, prepare, ratio, show, side_by_side
 
 import slf_mmdet  # noqa: F401  registers the balancers
-from slf_mmdet.balancers.gumbel import multiple_gumbel_softmax
+from slf_mmdet.slf import multiple_gumbel_softmax
 
-CONTEXT, FEATURES = 1000, 128
+FEATURES, INPUTS = 1000, 128  # of the decision network, and of the linear layer
 Call = Callable[[], object]
 
 
@@ -32,18 +33,18 @@ def step(
     parts: int = 4,
     images: int = 64,
     device: Union[str, torch.device] = 'cpu',
-    **settings: Union[int, str],
+    **settings: Any,
 ) -> Call:
     """Balancer and backward pass of its objective, after the parts have been computed."""
     names = [f'part{index}' for index in range(parts)]
-    made = MODELS.build(dict(type=balancer, parts=names, context_dim=CONTEXT, **settings)).to(device)
-    shared = torch.randn(parts, FEATURES, device=device, requires_grad=True)
+    made = MODELS.build(dict(type=balancer, parts=names, feature_dim=FEATURES, **settings)).to(device)
+    weight = torch.randn(parts, INPUTS, device=device, requires_grad=True)
+    inputs = torch.randn(images, INPUTS, device=device)
     features = torch.randn(images, FEATURES, device=device)
-    context = torch.randn(images, CONTEXT, device=device)
 
     def run() -> None:
-        losses = (features @ shared.T).square()
-        out = made(dict(zip(names, losses.unbind(1))), context, shared=shared)
+        losses = (inputs @ weight.T).square()
+        out = made(dict(zip(names, losses.unbind(1))), features, shared_parameters=weight)
         sum(value for name, value in out.items() if name.startswith('loss_')).backward()
 
     return run
@@ -71,22 +72,26 @@ def main() -> None:
         columns = [column] + [head for name in makers for head in (f'{name}, ms', f'over {column} = {values[0]}')]
         show(f'{title}, {args.rounds} rounds of {args.repeats}', columns, rows, device)
 
-    balancers: Dict[str, Dict[str, str]] = dict(
-        static=dict(balancer='StaticBalancer'),
-        joint=dict(balancer='SLFBalancer', objective='joint'),
-        heldout=dict(balancer='SLFBalancer', objective=dict(type='heldout', reference='base')),
+    alignment = dict(type='GradientAlignment', target='training_loss')
+    slf: Dict[str, Dict[str, Any]] = dict(
+        TrainingLoss=dict(balancer='SLFBalancer', signal=dict(type='TrainingLoss')),
+        GradientAlignment=dict(balancer='SLFBalancer', signal=alignment),
     )
+    balancers = dict(static=dict(balancer='StaticBalancer'), **slf)
     samples, parts, images = (1, 4, 16, 64), (4, 8, 16, 32, 64), (1, 4, 16, 64, 256)
-    learned = {name: settings for name, settings in balancers.items() if name != 'static'}
 
-    def makers(key: str, chosen: Dict[str, Dict[str, str]]) -> Dict[str, Callable[..., Call]]:
+    def with_samples(settings: Dict[str, Any], num_samples: int) -> Call:
+        return step(device=device, sampler=dict(type='MultipleGumbelSoftmax', num_samples=num_samples), **settings)
+
+    def makers(key: str, chosen: Dict[str, Dict[str, Any]]) -> Dict[str, Callable[..., Call]]:
         return {
-            name: lambda value, settings=settings: step(device=device, **settings, **{key: value})  # type: ignore[misc]
+            name: lambda value, settings=settings: step(device=device, **settings, **{key: value})
             for name, settings in chosen.items()
         }
 
-    draw = dict(sampler=lambda value: sampler(value, device=device))
-    table('Samples K, 4 parts, 64 images', 'K', samples, {**draw, **makers('num_samples', learned)})
+    by_samples: Dict[str, Callable[..., Call]] = {name: partial(with_samples, made) for name, made in slf.items()}
+    by_samples = dict(sampler=partial(sampler, device=device), **by_samples)
+    table('Samples K, 4 parts, 64 images', 'K', samples, by_samples)
     table('Parts, K = 30, 64 images', 'parts', parts, makers('parts', balancers))
     table('Images, K = 30, 4 parts', 'images', images, makers('images', balancers))
 

@@ -1,8 +1,8 @@
 """How long ``import slf_mmdet`` takes beyond mmdet, in CPU time of fresh processes.
 
-``import mmdet`` alone loads no model. Whatever builds one loads ``mmdet.models``, and a training ``mmdet.datasets`` and
-more: our classes derive from theirs, so importing us loads these, too. The last row but one is what any training with
-mmdet has to load; what slf_mmdet adds to it is our own cost.
+``import mmdet`` alone loads no model. Building one loads ``mmdet.models``, training ``mmdet.datasets`` and more; our
+classes inherit from theirs, so importing slf_mmdet loads these, too. The second row is what any training with mmdet has
+to load; what slf_mmdet adds to it is its own cost.
 """
 
 import statistics
@@ -16,7 +16,7 @@ from side_by_side import parser, prepare, ratio, show
 
 ROOT = Path(__file__).resolve().parent.parent
 MMDET, TRAINING, OURS = 'mmdet', 'mmdet.models, datasets, engine, evaluation', 'slf_mmdet'
-# mmdet.models without mmcv's compiled operations needs our stand-in, without the rest of us.
+# mmdet.models without mmcv's compiled ops needs our replacement, without the rest of slf_mmdet
 STAND_IN = """
 import types
 package = types.ModuleType('slf_mmdet')

@@ -1,10 +1,10 @@
-"""A training step with each balancer, over the same step with hand-set weights.
+"""A training step with each balancer, relative to the same step with hand-set weights.
 
-One network is trained; only its balancer is exchanged from step to step. A step is what mmengine runs: images to the
-device, normalisation, forward, loss, backward, clipping of gradients, optimizer.
+One network is trained; only its balancer is replaced from step to step. A step is that of mmengine: copy to the
+device, normalisation, forward, loss, backward, gradient clipping, optimizer.
 
-Memory is what is alive when backward starts, counted: parameters, gradients, the optimizer's state and everything that
-autograd has saved. On a GPU it is ``torch.cuda.max_memory_allocated`` over a step.
+Memory is counted at the start of backward: parameters, gradients, optimizer state and all tensors saved by
+autograd. On a GPU it is ``torch.cuda.max_memory_allocated`` over a step.
 
 Example:
     python benchmarks/bm_step.py --model yolov1_nano_1xb16-12e_digits-112px --batch-size 16 64
@@ -25,29 +25,31 @@ from torch import Tensor, nn
 from slf_mmdet.balancers import LossBalancer
 
 STATIC = 'Static'
-# Arguments without a default. ScheduledBalancer: a schedule that moves in every step
+# Arguments without a default. ScheduledBalancer: a schedule that changes in every step
 SETTINGS: Dict[str, Dict[str, Any]] = {
     'Scheduled': dict(
         schedules=dict(cls=dict(value=1.0, schedulers=[dict(type='LinearParamScheduler', start_factor=0.1, end=501)]))
     )
 }
-OBJECTIVES: Dict[str, Any] = {
-    'normalized': 'normalized',
-    'improvement': 'improvement',
-    'heldout, a step that compares': dict(type='heldout', interval=1),  # by default at most every fifth does
-    'heldout, a step between': dict(type='heldout', interval=10**9),
-    'delta_ap, a step that compares': dict(type='delta_ap', interval=1),
-    'delta_ap, a step between': dict(type='delta_ap', interval=10**9),
+ALWAYS, NEVER = dict(interval=1), dict(interval=10**9)  # by default a signal measures at most every fifth step
+SIGNALS: Dict[str, Dict[str, Any]] = {
+    'TrainingLoss': dict(type='TrainingLoss'),
+    'RelativeLoss': dict(type='RelativeLoss'),
+    'LossRate': dict(type='LossRate'),
+    'GradientAlignment, measuring step': dict(type='GradientAlignment', **ALWAYS),
+    'GradientAlignment, other steps': dict(type='GradientAlignment', **NEVER),
+    'DeltaAP, measuring step': dict(type='DeltaAP', **ALWAYS),
+    'DeltaAP, other steps': dict(type='DeltaAP', **NEVER),
 }
 
 
 def balancer_configs() -> Dict[str, Dict[str, Any]]:
-    """Every registered balancer by its name, SLF with each of its objectives."""
+    """Every registered balancer by its name, SLF with each of its signals."""
     found = [cls for cls in MODELS.module_dict.values() if isinstance(cls, type) and issubclass(cls, LossBalancer)]
     names = sorted(cls.__name__.replace('Balancer', '') for cls in found)
     configs = {name: dict(type=f'{name}Balancer', **SETTINGS.get(name, {})) for name in names}
-    for name, objective in OBJECTIVES.items():
-        configs[f'SLF, {name}'] = dict(type='SLFBalancer', objective=objective)
+    for name, signal in SIGNALS.items():
+        configs[f'SLF, {name}'] = dict(type='SLFBalancer', signal=signal)
     return configs
 
 
@@ -61,7 +63,7 @@ class Trainer:
     """
 
     def __init__(self, cfg: Config, balancers: Dict[str, Dict[str, Any]], device: torch.device) -> None:
-        # Random objects cannot be learnt: the steps must not lead anywhere either.
+        # Random objects cannot be learnt: a tiny learning rate keeps the training from diverging
         cfg.optim_wrapper.optimizer.lr = 1e-6
         self.detector = build(cfg, device)
         self.balancers: Dict[str, nn.Module] = {}
@@ -73,7 +75,7 @@ class Trainer:
             self.detector.bbox_head.loss_balancer = self.balancers[name]
             wrapper = build_optim_wrapper(self.detector, cfg.optim_wrapper)
             state = wrapper.optimizer.state if state is None else state
-            wrapper.optimizer.state = state  # the moments of the detector are there once for all
+            wrapper.optimizer.state = state  # all share the moments of the detector
             self.wrappers[name] = wrapper
 
     def step(self, name: str, batch: Dict[str, Any]) -> None:
@@ -82,7 +84,7 @@ class Trainer:
         self.detector.train_step(batch, self.wrappers[name])
 
     def memory(self, name: str, batch: Dict[str, Any]) -> int:
-        """Bytes alive when backward starts, or the peak of the GPU; after the first step of a balancer."""
+        """Bytes in use when backward starts, or the peak of the GPU; after the first step of a balancer."""
         self.step(name, batch)
         device = next(self.detector.parameters()).device
         if device.type == 'cuda':
@@ -103,12 +105,12 @@ class Trainer:
         parameters = list(self.detector.parameters())
         state = self.wrappers[name].optimizer.state
         moments = [value for p in parameters for value in state[p].values() if isinstance(value, Tensor)]
-        gradients = _bytes(p for p in parameters if p.requires_grad)  # as large as what they are of
+        gradients = _bytes(p for p in parameters if p.requires_grad)  # of the size of the parameters
         return gradients + _bytes([*parameters, *self.detector.buffers(), *moments, *saved, *losses.values()])
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:
-    """Of their storages, each counted once."""
+    """Size of the storages, each counted once."""
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())
 

@@ -1,4 +1,4 @@
-"""StochasticLoss with the paper's five candidates against plain cross-entropy, forward and backward of the loss alone.
+"""PaperStochasticLoss with the paper's five candidates against cross-entropy, forward and backward of the loss alone.
 
 Example:
     python benchmarks/bm_stochastic_loss.py --rounds 50
@@ -20,17 +20,19 @@ SIZES = ((128, 10), (128, 100), (8192, 21))
 
 
 def build_losses(num_classes: int) -> Dict[str, nn.Module]:
-    """Cross-entropy, and SLF with samples and without."""
-    fragment = Config.fromfile(get_config_path('_base_/losses/slf.py')).loss
+    """Cross-entropy, and SLF with and without sampling."""
+    fragments = {
+        name: Config.fromfile(get_config_path(f'_base_/losses/{name}.py')).loss for name in ('slf', 'slf_softmax')
+    }
     return {
         'cross-entropy': MODELS.build(dict(type='CrossEntropyLoss')),
-        'SLF, K = 3': MODELS.build(dict(fragment, context_dim=num_classes)),
-        'SLF, softmax': MODELS.build(dict(fragment, context_dim=num_classes, sampler='softmax')),
+        'SLF, K = 3': MODELS.build(dict(fragments['slf'], feature_dim=num_classes)),
+        'SLF, softmax': MODELS.build(dict(fragments['slf_softmax'], feature_dim=num_classes)),
     }
 
 
 def step(loss: nn.Module, logits: Tensor, labels: Tensor) -> Tuple[Tensor, ...]:
-    """The gradients that a training step needs of a loss."""
+    """The gradients of a loss that a training step needs."""
     return torch.autograd.grad(loss(logits, labels), [logits, *loss.parameters()], allow_unused=True)
 
 

@@ -1,7 +1,7 @@
 """The YOLOv1 loss alone (targets, forward, backward) against the same loss as loops over images and objects.
 
-Both start at the head's output and the boxes, and end at the gradient of the output; both give the same loss. On a GPU,
-ours is also run with ``torch.cuda.set_sync_debug_mode('error')``: it must not make the host wait.
+Both go from the head's output and the boxes to the gradient of the output, and give the same loss. On a GPU, ours is
+also run with ``torch.cuda.set_sync_debug_mode('error')``: it must not synchronise.
 
 Example:
     python benchmarks/bm_yolov1_loss.py --objects 1 5 20
@@ -23,7 +23,7 @@ CONFIG = 'yolov1/yolov1_nano_1xb16-12e_digits-112px.py'  # the sizes of the imag
 
 
 def our_loss(head: YOLOV1Head, output: Tensor, samples: List[DetDataSample]) -> Tensor:
-    """As the head computes it in training, with hand-set weights."""
+    """The loss of the head in training, with hand-set weights."""
     losses = head.loss_by_feat(output, [s.gt_instances for s in samples], [s.metainfo for s in samples])
     return sum(value for name, value in losses.items() if name.startswith('loss_'))
 

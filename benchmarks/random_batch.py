@@ -25,7 +25,7 @@ def read_config(name: str) -> Config:
 
 
 def build(cfg: Config, device: torch.device) -> nn.Module:
-    """A detector in training mode, with random weights: which they are has no bearing on speed."""
+    """A detector in training mode, with random weights."""
     torch.manual_seed(0)
     return MODELS.build(cfg.model).to(device).train()
 
@@ -34,7 +34,7 @@ def random_batch(cfg: Config, num_images: int, num_objects: int = 3, seed: int =
     """What the data loader of a config yields: uint8 images and boxes, on the host.
 
     Args:
-        cfg: says size (``img_scale``) and number of classes.
+        cfg: defines size (``img_scale``) and number of classes.
         num_images: N.
         num_objects: per image.
         seed: of the images and boxes.

@@ -1,8 +1,8 @@
 """Measures variants side by side: interleaved rounds, ratios within a round, medians over rounds.
 
-What is slow now is slow for all variants of a round, so a ratio within it says more than two averages. On a CPU the
-process runs one thread and its own CPU time is taken, which other processes disturb less than the clock on the wall. On
-a GPU it is wall time between two synchronisations.
+Slowdowns of the machine affect all variants of a round, so ratios within a round vary less than averages over time. On
+a CPU the process runs one thread, and its CPU time is measured, which other processes disturb less than wall time. On a
+GPU it is wall time between two synchronisations.
 """
 
 import argparse
@@ -47,13 +47,13 @@ def parser(doc: Optional[str], rounds: int) -> argparse.ArgumentParser:
     """
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument('--rounds', type=int, default=rounds, help=f'interleaved repeats (default: {rounds})')
-    made.add_argument('--quick', action='store_true', help='smallest setting: shows that it runs, measures nothing')
+    made.add_argument('--quick', action='store_true', help='smallest setting, to check that the script runs')
     made.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     return made
 
 
 def prepare(args: argparse.Namespace) -> torch.device:
-    """One thread, fixed seed, the network's own algorithms searched once; ``--quick`` means two rounds."""
+    """Sets one thread, a fixed seed and cuDNN's benchmark mode; ``--quick`` means two rounds."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
@@ -77,14 +77,14 @@ def side_by_side(
     warmup: int = 2,
     repeats: int = 1,
 ) -> Dict[str, List[float]]:
-    """Calls every variant once in each round; the order rotates, so that no variant always follows the same one.
+    """Calls every variant once in each round, in rotating order.
 
     Args:
-        variants: name -> what is measured.
-        rounds: that are measured.
-        device: that computes.
-        warmup: rounds that are not measured.
-        repeats: calls of a variant within a round, for what takes microseconds.
+        variants: name -> function to measure.
+        rounds: number of measured rounds.
+        device: of the variants.
+        warmup: rounds before, which are not measured.
+        repeats: calls of a variant within a round, for functions that take microseconds.
 
     Returns:
         name -> seconds per call, one value for each round.
@@ -118,7 +118,7 @@ def milliseconds(values: Sequence[float]) -> str:
 
 
 def machine(device: torch.device) -> str:
-    """What the figures were taken on."""
+    """Date, hardware and versions of a measurement."""
     if device.type == 'cuda':
         name = f'{torch.cuda.get_device_name(device)}, wall time'
     else:

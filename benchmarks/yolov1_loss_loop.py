@@ -1,7 +1,7 @@
-"""The YOLO loss in PyTorch as loops over images and objects: what our vectorised one is timed against.
+"""The YOLO loss in PyTorch as loops over images and objects, the baseline of the vectorised one.
 
-Written as many re-implementations are: targets are made object by object, then every object asks which box of its cell
-is responsible, and adds its errors.
+Written like many re-implementations: targets are made object by object, then the responsible box of each object is
+found, and its errors are added.
 """
 
 from typing import Dict, Tuple
@@ -40,7 +40,7 @@ def image_parts(
     for corners, label in zip(bboxes, labels):
         box = box_convert(corners / output.new_tensor(image_size).repeat(2), 'xyxy', 'cxcywh')
         column, row = (min(int(value * grid), grid - 1) for value in box[:2])
-        cells.setdefault((row, column), (box, int(label)))  # the first object keeps the cell
+        cells.setdefault((row, column), (box, int(label)))  # the first object is kept
 
     confidences = output[..., 4 : 5 * num_boxes : 5]
     empty = torch.ones_like(confidences)

@@ -1,6 +1,6 @@
-"""The whole way in five minutes: build digits-VOC, train a small YOLO with learned loss weights, test and draw it.
+"""Demo of five minutes: builds digits-VOC, trains a small YOLO with learned loss weights, tests it, draws detections.
 
-Every step is one of the ordinary tools, and its command is printed, so that it can be repeated by hand.
+Every step calls one of the tools, and its command is printed, so that it can be repeated by hand.
 """
 
 import argparse
@@ -22,7 +22,7 @@ def run(*command: str) -> None:
 
 
 def read_metrics(folder: Path) -> dict:
-    """What the test loop wrote last: one json file in the folder of its time stamp."""
+    """Metrics of the latest test: a json file in the folder of its time stamp."""
     files = sorted(path for path in folder.glob('*/*.json') if path.stem == path.parent.name)
     return json.loads(files[-1].read_text(encoding='utf-8'))
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--work-dir', default='work_dirs/demo')
     parser.add_argument('--config', default=CONFIG)
-    parser.add_argument('--quick', action='store_true', help='one epoch: shows that every step works, not a good mAP')
+    parser.add_argument('--quick', action='store_true', help='train one epoch, to check that every step works')
     args = parser.parse_args()
     start = time.time()
     work_dir = ROOT / args.work_dir

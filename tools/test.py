@@ -1,4 +1,4 @@
-"""Tests a detector: mmdet's own tools/test.py, run where slf_mmdet has made mmdet ready. Same arguments."""
+"""Tests a detector: mmdet's own tools/test.py, run after slf_mmdet is imported. Same arguments."""
 
 import runpy
 

@@ -1,4 +1,4 @@
-"""Trains a detector: mmdet's own tools/train.py, run where slf_mmdet has made mmdet ready. Same arguments."""
+"""Trains a detector: mmdet's own tools/train.py, run after slf_mmdet is imported. Same arguments."""
 
 import runpy
 

@@ -1,4 +1,4 @@
-"""What a run left behind, read and drawn: the library under ``tools/analysis_tools``."""
+"""Reads and plots the logs of a run: the library behind ``tools/analysis_tools``."""
 
 from .logs import Curve, find_logs, part_names, read_curves, read_validations
 from .seeds import Band, group_by_seed, over_seeds

@@ -1,4 +1,4 @@
-"""When, in a finished run, parts were starved: the collapse guard's criterion, applied to the log."""
+"""When loss weights collapsed in a finished run: the test of ``CollapseGuardHook``, applied to the log."""
 
 import copy
 from typing import Dict, List, Mapping, NamedTuple, Tuple
@@ -14,7 +14,7 @@ from .logs import Curve
 
 
 class Period(NamedTuple):
-    """A time in which the same parts were starved.
+    """A period in which the same parts were starved.
 
     Attributes:
         first: iteration of its first line in the log.
@@ -34,7 +34,7 @@ def build_balancers(cfg: Config) -> Dict[str, LossBalancer]:
 
 
 def diagnoses(base_weights: Mapping[str, float], curves: Mapping[str, Curve]) -> Dict[int, Diagnosis]:
-    """Iteration -> how the weight was spread, for every line of the log.
+    """Iteration -> how the weight was distributed, for every line of the log.
 
     Args:
         base_weights: part -> base weight.
@@ -55,7 +55,7 @@ def diagnoses(base_weights: Mapping[str, float], curves: Mapping[str, Curve]) ->
 
 
 def periods(history: Mapping[int, Diagnosis]) -> List[Period]:
-    """The times in which parts were starved, one after the other."""
+    """The periods in which parts were starved, in order."""
     found: List[Period] = []
     before: Tuple[str, ...] = ()
     for iteration, diagnosis in history.items():

@@ -1,4 +1,4 @@
-"""What a run's config says that its base does not."""
+"""Settings in which the config of a run differs from its base."""
 
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -15,9 +15,9 @@ class Change(NamedTuple):
     """One setting that differs.
 
     Attributes:
-        key: its place in the config, with dots.
-        base: what the base says; ``None`` where it has no such key.
-        run: what the run used; ``None`` where it has no such key.
+        key: dotted.
+        base: value in the base; ``None`` where it has no such key.
+        run: value in the run; ``None`` where it has no such key.
     """
 
     key: str
@@ -26,7 +26,7 @@ class Change(NamedTuple):
 
 
 def find_dumped_config(work_dir: Path) -> Optional[Path]:
-    """The config that mmengine wrote into a work dir, with all that it inherits and was changed on the command line."""
+    """The config that mmengine wrote into a work dir, with all base configs and command-line options merged."""
     found = sorted(work_dir.glob('*.py')) or sorted(work_dir.glob('*/vis_data/config.py'))
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
@@ -38,7 +38,7 @@ def find_own_config(name: str) -> Optional[Path]:
 
 
 def load_base(path: Path) -> Config:
-    """All that a config inherits, without what it adds itself; the config itself where it inherits nothing."""
+    """The merged base configs of a config; the config itself where it has none."""
     bases = [
         base if '::' in base else str((path.parent / base).resolve()) for base in Config._get_base_files(str(path))
     ]

@@ -1,4 +1,4 @@
-"""What a decision network learned: the weights that it gives to the images of a data set."""
+"""What a decision network learned: its weights for the images of a data set."""
 
 import copy
 from typing import List, NamedTuple, Tuple
@@ -46,12 +46,12 @@ class Decisions(NamedTuple):
 def read_decisions(
     cfg: Config, checkpoint: str, split: str = 'val', most: int = 1000, device: str = 'cpu'
 ) -> Decisions:
-    """Runs the detector over a data set, image by image, and asks its decision network.
+    """Runs the detector on a data set, image by image, and evaluates its decision network.
 
     Args:
         cfg: of a detector with an ``SLFBalancer``.
         checkpoint: of its training.
-        split: ``'train'``, as the training sees it, augmented; ``'val'`` or ``'test'``.
+        split: ``'train'``, augmented as in training; ``'val'`` or ``'test'``.
         most: largest number of images; they are evenly chosen.
         device: of torch.
 
@@ -102,7 +102,7 @@ def draw_decisions(decisions: Decisions) -> Figure:
 
 
 def table(decisions: Decisions) -> Table:
-    """The same in numbers: base weight, mean and percentiles of the weight, and its rank correlations."""
+    """The same as a table: base weight, mean and percentiles of the weight, and its rank correlations."""
     result = Table('part', 'base', 'mean', '10 %', '90 %', 'r objects', 'r size')
     for column in result.columns[1:]:
         column.justify = 'right'
@@ -123,10 +123,10 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def bins_of(x: np.ndarray, most: int = MOST_BINS) -> List[np.ndarray]:
-    """Which images belong together: those of each value, or of about equal numbers if there are more values.
+    """Bins the images: a bin for each value, or ``most`` quantile bins if there are more values.
 
     Returns:
-        Indices of the images, bin by bin, rising in ``x``; those where x is nan are left out.
+        Indices of the images of each bin, in ascending order of ``x``; those where x is nan are left out.
     """
     order = np.argsort(x, kind='stable')
     order = order[np.isfinite(x[order])]
@@ -157,7 +157,7 @@ def _only_balancer(model: nn.Module) -> DecisionBalancer:
     found = {name: module for name, module in model.named_modules() if isinstance(module, DecisionBalancer)}
     if len(found) != 1:
         raise ValueError(
-            f'{type(model).__name__} must have one balancer with a decision network, as SLFBalancer; found '
+            f'{type(model).__name__} must have one balancer with a decision network, such as SLFBalancer; found '
             f'{list(found) or "none"}.'
         )
     return next(iter(found.values()))
@@ -166,7 +166,8 @@ def _only_balancer(model: nn.Module) -> DecisionBalancer:
 def _dataset_cfg(cfg: Config, split: str) -> dict:
     dataset = copy.deepcopy(cfg[f'{split}_dataloader'].dataset)
     if split != 'train':
-        # Test pipelines load the true boxes after resizing, in the pixels of the file; the loss needs the network's
+        # Test pipelines load the ground truth after resizing, in pixels of the file; the loss needs those of the input
         steps = [step for step in dataset.pipeline if step.type != LOAD_ANNOTATIONS['type']]
         dataset.pipeline = [steps[0], dict(LOAD_ANNOTATIONS), *steps[1:]]
+        dataset.test_mode = False  # no evaluation, for which the ground truth must stay as it is
     return dataset

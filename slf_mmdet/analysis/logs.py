@@ -16,7 +16,7 @@ class Curve(NamedTuple):
     """One scalar over a training.
 
     Attributes:
-        iters: ``(m,)`` iterations, rising, from 1.
+        iters: ``(m,)`` iterations, ascending, from 1.
         values: ``(m,)``.
     """
 
@@ -42,7 +42,7 @@ def find_logs(run: Path) -> List[Path]:
 
 
 def read_curves(run: Path) -> Dict[str, Curve]:
-    """Key -> curve of every training scalar; a resumed run overwrites what it repeats."""
+    """Key -> curve of every training scalar; the iterations that a resumed run repeats replace the earlier ones."""
     points: Dict[str, Dict[int, float]] = defaultdict(dict)
     for record in _records(run):
         if not _is_training(record):
@@ -71,7 +71,7 @@ def read_validations(run: Path) -> Dict[int, Dict[str, float]]:
 
 
 def part_names(curves: Mapping[str, Any]) -> Tuple[str, ...]:
-    """The parts that a balancer weighed; none if there was no balancer."""
+    """Names of the balanced parts; empty if there was no balancer."""
     return tuple(key[len(WEIGHT) :] for key in curves if key.startswith(WEIGHT))
 
 
@@ -88,7 +88,7 @@ def _parse(log: Path, line: str) -> Dict[str, Any]:
         return json.loads(line)
     except json.JSONDecodeError:
         raise ValueError(
-            f'{log} is no json log, it has the line {line[:60]!r}. Give a work dir or its scalars.json.'
+            f'{log} is not a json log, it has the line {line[:60]!r}. Give a work dir or its scalars.json.'
         ) from None
 
 

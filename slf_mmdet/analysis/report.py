@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that needs nothing else, also without a network."""
+"""The report of a run: one self-contained HTML file."""
 
 import base64
 import io
@@ -29,8 +29,8 @@ def write_report(work_dir: Path, out: Path, config: Optional[Path] = None, num_p
     Args:
         work_dir: of a run of mmengine's runner with ``LocalVisBackend``.
         out: HTML file to write.
-        config: the file that was trained with, whose ``_base_`` the run is compared with; ``None`` looks for a config
-            of this package by its name. The work dir itself only holds a copy without ``_base_``.
+        config: the config file of the run, with whose ``_base_`` it is compared; ``None`` looks for a config of this
+            package by its name. The work dir itself has only a copy without ``_base_``.
         num_pictures: largest number of pictures.
 
     Raises:
@@ -119,7 +119,7 @@ def _trajectories(curves: Mapping[str, Curve]) -> Optional[str]:
 
 
 def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, Any]:
-    """Diagnosis of each balancer, or why there is none; and the figures of how even the weights were."""
+    """Diagnosis of each balancer, or why there is none; and the figure of the entropy of the weights."""
     found: Dict[str, Any] = dict(balancers=[], missing=None, figure=_evenness(curves))
     if cfg is None:
         found['missing'] = 'The work dir holds no config, so the base weights are not known.'
@@ -155,7 +155,7 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
 
 
 def _evenness(curves: Mapping[str, Curve]) -> Optional[str]:
-    """What ``BalanceMonitorHook`` logged of the weights together, and of the shares of the objective."""
+    """Entropy of the weights and shares of the objective, as ``BalanceMonitorHook`` logged them."""
     together = {
         'entropy of the weights': 'weights/entropy',
         'steps in which the smallest\npart has the largest weight': 'weights/smallest_first',
@@ -167,7 +167,7 @@ def _evenness(curves: Mapping[str, Curve]) -> Optional[str]:
     upper, lower = figure.subplots(2, 1, sharex=True)
     for label, key in together.items():
         upper.plot(*curves[key], label=label)
-    upper.set(ylim=(-0.05, 1.05), ylabel='1 = all')
+    upper.set(ylim=(-0.05, 1.05), ylabel='fraction')
     lower.stackplot(curves[shares[0]].iters, *(curves[key].values for key in shares), labels=[k[6:] for k in shares])
     lower.set(ylim=(0, 1), ylabel='share of\nthe objective', xlabel='iteration')
     for axes in (upper, lower):

@@ -1,4 +1,4 @@
-"""Runs that differ by their seed alone, and what they have in common."""
+"""Groups runs that differ only in their seed, and averages them."""
 
 import re
 from pathlib import Path
@@ -17,8 +17,8 @@ class Band(NamedTuple):
     Attributes:
         iters: ``(m,)`` iterations that all trainings reached.
         mean: ``(m,)`` over the trainings.
-        low: ``(m,)`` the least of the trainings.
-        high: ``(m,)`` the largest.
+        low: ``(m,)`` minimum over the trainings.
+        high: ``(m,)`` maximum over the trainings.
     """
 
     iters: np.ndarray
@@ -46,7 +46,7 @@ def group_by_seed(runs: Iterable[Path]) -> Dict[str, List[Path]]:
 
 
 def over_seeds(curves: Sequence[Curve]) -> Band:
-    """Mean and range of some curves; where they were logged at different iterations, on lines between their points.
+    """Mean and range of some curves, linearly interpolated where they were logged at different iterations.
 
     Raises:
         ValueError: there is no curve, or no iteration that all of them cover.

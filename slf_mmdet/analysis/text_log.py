@@ -1,4 +1,4 @@
-"""What only the text log of a run says: the metric of each class, warnings, the environment."""
+"""Reads what only the text log of a run has: the metric of each class, warnings, the environment."""
 
 import re
 from pathlib import Path
@@ -14,13 +14,13 @@ ENVIRONMENT = re.compile(r'^ +(?P<name>Python|PyTorch|MMEngine|GPU 0|CUDA availa
 
 
 class ClassResult(NamedTuple):
-    """Line of one class.
+    """Result of one class.
 
     Attributes:
         name: of the class.
         ap: average precision in [0, 1].
         recall: in [0, 1].
-        objects: number of true objects.
+        objects: number of ground-truth objects.
     """
 
     name: str
@@ -30,7 +30,7 @@ class ClassResult(NamedTuple):
 
 
 class TextLog(NamedTuple):
-    """What was found.
+    """Contents of the text logs.
 
     Attributes:
         classes: results of the last evaluation.
@@ -44,7 +44,7 @@ class TextLog(NamedTuple):
 
 
 def read_text_logs(work_dir: Path) -> TextLog:
-    """Reads the text logs of a work dir, in order; one that is not there leaves all empty."""
+    """Reads the text logs of a work dir, in order; without one, everything is empty."""
     classes: List[ClassResult] = []
     warnings: List[str] = []
     environment: Dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""How weights and losses moved in a training, as a figure."""
+"""Plots weights and losses over a training."""
 
 from typing import Dict, List, Mapping, Sequence, Tuple
 
@@ -11,17 +11,17 @@ from .logs import Curve, part_names
 from .seeds import Band, over_seeds
 
 Curves = Mapping[str, Curve]
-# Key of a part's scalar, what it is; rows of the figure
-QUANTITIES = (('balance/{}', 'weight'), ('raw/{}', 'loss before\nweighing'), ('loss_{}', 'weighted\nloss'))
-# Largest to smallest value on a logarithmic axis: less needs none, more is as good as 0
+# Key of a part's scalar, label; rows of the figure
+QUANTITIES = (('balance/{}', 'weight'), ('raw/{}', 'unweighted\nloss'), ('loss_{}', 'weighted\nloss'))
+# Ratio of the largest to the smallest value between which an axis is logarithmic
 NARROWEST, WIDEST = 3, 1e6
 
 
 def draw_trajectories(groups: Mapping[str, Sequence[Curves]]) -> Figure:
-    """Draws weights, losses before weighing (where they were logged) and weighted losses.
+    """Draws weights, unweighted losses (where they were logged) and weighted losses.
 
     One group is one column with a line for each part; several are one column for each part with a line for each group.
-    A line is the mean over the runs of its group, the band around it reaches from the least to the largest.
+    A line is the mean over the runs of its group, the band around it their range.
 
     Args:
         groups: name -> scalars of its runs, see :func:`~slf_mmdet.analysis.read_curves`.
@@ -33,7 +33,7 @@ def draw_trajectories(groups: Mapping[str, Sequence[Curves]]) -> Figure:
     for name, runs in groups.items():
         for curves in runs:
             if not part_names(curves):
-                raise ValueError(f'{name}: the log has no key balance/<part>; was a balancer switched on in this run?')
+                raise ValueError(f'{name}: the log has no key balance/<part>; did this run use a balancer?')
             parts += [part for part in part_names(curves) if part not in parts]
     rows = [
         (key, title)

@@ -187,8 +187,12 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         )
 
     def values(self, step: Step) -> Tensor:
-        """The parts as numbers to look at: ``(n,)`` means over the images and, in training, over the processes."""
-        return step.average(mean_over_images(step.losses.detach().to(self.base_weights)))
+        """The parts as numbers to look at: ``(n,)`` means over the images and, in training, over the processes.
+
+        One of base weight 0 that is not finite reads 0: nothing may depend on it.
+        """
+        values = step.average(mean_over_images(step.losses.detach().to(self.base_weights)))
+        return values.masked_fill((self.base_weights == 0) & ~values.isfinite(), 0)
 
     def remember(self, values: Tensor, **buffers: Tensor) -> None:
         """Overwrites buffers in training mode, unless a value is not finite: one bad batch must not spoil the history.

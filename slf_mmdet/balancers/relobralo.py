@@ -62,7 +62,7 @@ class ReLoBRaLoBalancer(LossBalancer):
         self.first: Tensor
         self.previous: Tensor
         self.counter = StepCounter()
-        self.generator = StepGenerator(seed)
+        self.generator = StepGenerator(seed, self._name)
 
     def compute_weights(self, step: Step) -> BalancerOutput:
         values = self.values(step)

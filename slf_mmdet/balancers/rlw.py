@@ -25,7 +25,7 @@ class RLWBalancer(LossBalancer):
     def __init__(self, seed: Optional[int] = None, **kwargs: object) -> None:
         super().__init__(**kwargs)  # type: ignore[arg-type]
         self.counter = StepCounter()
-        self.generator = StepGenerator(seed)
+        self.generator = StepGenerator(seed, self._name)
 
     def compute_weights(self, step: Step) -> BalancerOutput:
         generator = self.generator.at(self.counter.value, step.losses.device)

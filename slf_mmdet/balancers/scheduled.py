@@ -37,7 +37,9 @@ class ScheduledBalancer(LossBalancer):
         unknown = sorted(set(schedules) - set(self.parts))
         if unknown:
             raise ValueError(f'ScheduledBalancer: schedules names {unknown}, but the parts are {list(self.parts)}.')
-        self.factors = {name: ScheduledValue(value) for name, value in schedules.items()}
+        self.factors = {
+            name: ScheduledValue(value, f'{self._name}: schedules[{name!r}]') for name, value in schedules.items()
+        }
         self.counter = StepCounter()
 
     def compute_weights(self, step: Step) -> BalancerOutput:

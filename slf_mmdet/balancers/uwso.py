@@ -1,5 +1,6 @@
 """Soft optimal uncertainty weighting: a softmax of the inverse losses."""
 
+import torch
 from mmdet.registry import MODELS
 
 from ..utils.checks import is_number, require
@@ -17,7 +18,8 @@ class UWSOBalancer(LossBalancer):
     .. math:: w_i = W \frac{\lambda_i \exp(1 / (T \ell_i))}{\sum_j \lambda_j \exp(1 / (T \ell_j))}
 
     with the losses taken as constants. The weights always sum to :math:`W = \sum_i \lambda_i`. Unlike most methods here
-    it depends on the unit of the losses: the paper tunes T for each data set. A large T gives the base weights.
+    it depends on the unit of the losses: the paper tunes T for each data set. A large T gives the base weights. A part
+    that is 0 or less keeps its base weight in that step.
 
     Gradients accumulated over small batches are not those of one batch, as each has weights of its own.
 
@@ -36,5 +38,9 @@ class UWSOBalancer(LossBalancer):
         self.temperature = float(temperature)
 
     def compute_weights(self, step: Step) -> BalancerOutput:
-        inverse = 1 / self.values(step).clamp_min(SMALLEST_LOSS)
-        return BalancerOutput(self.softmax_around_base(inverse / self.temperature))
+        values = self.values(step)
+        present = values > 0
+        scores = 1 / (self.temperature * values.clamp_min(SMALLEST_LOSS))
+        shares = self.softmax_around_base(scores.masked_fill(~present, torch.finfo(scores.dtype).min))
+        counted = (self.base_weights * present).sum() / self.total_weight
+        return BalancerOutput(torch.where(present, counted * shares, self.base_weights))

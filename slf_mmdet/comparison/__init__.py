@@ -1,20 +1,20 @@
-"""Compares what a config can be changed in: columns x seeds of ordinary runs, paired, in one table."""
+"""Compares balancers, configs or options: arms x seeds of ordinary runs, paired by seed, in one table."""
 
-from .balancer_columns import BalancerColumn, find_columns, parse_column
-from .columns import Column, ConfigColumn, OptionsColumn, parse_configs, parse_options
-from .plan import Cell, Plan
+from .arms import Arm, ConfigArm, OptionsArm, parse_configs, parse_options
+from .balancer_arms import BalancerArm, find_arms, parse_arm
+from .experiment import Experiment, Run
 from .report import Report
 
 __all__ = [
-    'BalancerColumn',
-    'Cell',
-    'Column',
-    'ConfigColumn',
-    'OptionsColumn',
-    'Plan',
+    'Arm',
+    'BalancerArm',
+    'ConfigArm',
+    'Experiment',
+    'OptionsArm',
     'Report',
-    'find_columns',
-    'parse_column',
+    'Run',
+    'find_arms',
+    'parse_arm',
     'parse_configs',
     'parse_options',
 ]

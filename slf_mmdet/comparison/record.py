@@ -1,4 +1,4 @@
-"""Hooks of a compared run: a common start, and a record of what was measured."""
+"""Hooks of a compared run: a common start, and a record of the run."""
 
 import hashlib
 import json
@@ -30,12 +30,12 @@ PROGRESS = 'progress'
 class PairedStartHook(Hook):
     """Starts the runs of one seed from the same network and the same random state, whatever their loss.
 
-    The first of them to start saves its initial network; the others load what they have of it, by name and shape. What
-    belongs to a loss is left out.
+    The first of them to start saves its initial network; the others load the entries that they have, by name and shape.
+    What belongs to a loss is left out.
 
     Args:
         file: the initial network of this seed.
-        seed: of the random state in which training begins.
+        seed: of the random state at the start of training.
     """
 
     priority = 'LOWEST'
@@ -52,7 +52,7 @@ class PairedStartHook(Hook):
             partial = self.file.with_name(f'{self.file.name}.{os.getpid()}')
             torch.save(ours, partial)
             try:
-                os.link(partial, self.file)  # fails where another run was faster: then that one counts
+                os.link(partial, self.file)  # fails if another run was faster, whose file is used then
             except FileExistsError:
                 pass
             finally:
@@ -66,11 +66,11 @@ class PairedStartHook(Hook):
 
 
 @HOOKS.register_module()
-class CellRecordHook(Hook):
-    """Keeps what a comparison needs to know of a run: metrics, the network it began with, the images it was fed.
+class RunRecordHook(Hook):
+    """Records metrics, the initial network and the order of the images of a run.
 
     Args:
-        folder: of the cell; ``progress`` in it says how far the run is.
+        folder: of the run; its file ``progress`` has the number of iterations done.
     """
 
     priority = 'LOWEST'
@@ -108,10 +108,10 @@ def unwrap(model: Any) -> nn.Module:
 
 
 def network_state(model: nn.Module) -> Dict[str, torch.Tensor]:
-    """Parameters and buffers of the model in the names of the plain detector, without what belongs to a loss.
+    """Parameters and buffers of the model under the names of the plain detector, without what belongs to a loss.
 
-    That is what a loss or a balancer of this package holds, counters and seeds that go with it, and any module whose
-    name says so: ``loss_cls``, ``loss_module``, ``aux_loss``.
+    The latter are those of losses and balancers of this package, step counters and seeds, and those of modules with
+    "loss" in the name: ``loss_cls``, ``loss_module``, ``aux_loss``.
     """
     model = unwrap(model)
     if isinstance(model, BalancedDetector):
@@ -137,7 +137,7 @@ def _digest(value: torch.Tensor) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """All of it or nothing: a file that is there is complete."""
+    """Writes a file atomically: it is complete or absent."""
     partial = path.with_name(f'{path.name}.{os.getpid()}')
     partial.write_text(json.dumps(content, indent=2), encoding='utf-8')
     partial.replace(path)

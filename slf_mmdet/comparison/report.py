@@ -1,4 +1,4 @@
-"""The table of a comparison: means, spread, paired differences with their confidence intervals, time."""
+"""The table of a comparison: means, standard deviations, paired differences with confidence intervals, time."""
 
 import csv
 import math
@@ -7,7 +7,7 @@ import statistics
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import matplotlib
 
@@ -15,30 +15,31 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 from mmengine.utils import mkdir_or_exist
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from scipy import stats
 
-from .columns import Column
-from .plan import Cell, Plan
+from .arms import Arm
+from .experiment import Experiment, Run
 
 CONFIDENCE = 0.95
-# Below this share of common weights two networks are not the same: a last layer with or without a bias is above it.
+# Share of common weights from which two networks count as the same, so that a last layer may lack a bias
 SAME_NETWORK = 0.95
-# Scores of mmpretrain, which are in percent; those of mmdet are shares.
+# Metrics of mmpretrain, which are in percent; those of mmdet are in [0, 1]
 _PERCENT = ('accuracy/', 'single-label/', 'multi-label/', 'retrieval/')
 
 
 @dataclass(frozen=True)
 class Row:
-    """One column of the comparison, summed up.
+    """Results of one arm.
 
     Args:
-        label: of the column.
+        label: of the arm.
         values: seed -> metric, for the seeds that are finished.
-        differences: seed -> metric minus that of the first column.
+        differences: seed -> metric minus that of the first arm.
         interval: of the mean difference, at 95 % (Student's t); ``None`` with fewer than two pairs.
         seconds: median seconds per iteration, seed by seed.
-        overhead: geometric mean over the seeds of the time per iteration relative to the first column.
+        overhead: geometric mean over the seeds of the time per iteration relative to the first arm.
     """
 
     label: str
@@ -50,10 +51,11 @@ class Row:
 
     @property
     def mean(self) -> float:
-        return statistics.fmean(self.values.values())
+        """Of the finished seeds; nan without any."""
+        return statistics.fmean(self.values.values()) if self.values else math.nan
 
     @property
-    def spread(self) -> Optional[float]:
+    def std(self) -> Optional[float]:
         return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
 
 
@@ -67,7 +69,7 @@ def confidence_interval(differences: Sequence[float]) -> Optional[Tuple[float, f
 
 
 def shared_values(first: Dict[str, list], second: Dict[str, list]) -> float:
-    """Share of the larger of two networks that the other has too, by value; 1 where either is not known.
+    """Share of the larger of two networks that the other has, too, with equal values; 1 where either is not known.
 
     Args:
         first: as :func:`~slf_mmdet.comparison.record.describe_network` gives it.
@@ -80,46 +82,52 @@ def shared_values(first: Dict[str, list], second: Dict[str, list]) -> float:
 
 
 class Report:
-    """Results of the finished cells of a plan.
+    """Results of an experiment. Every run is in it, with its value or by name.
 
     Args:
-        plan: what was to run.
+        experiment: its arms, seeds and work dir.
         metric: key of the evaluator's metrics, ``pascal_voc/mAP`` for instance; ``None`` takes the first key that
             ends with mAP, or the first one.
         split: ``'test'`` or ``'val'``: which of the two loops' metrics.
 
+    Attributes:
+        missing: runs without a result, because they failed or have not finished.
+
     Raises:
-        ValueError: nothing is finished, or the metric is not among those that were measured.
+        ValueError: nothing is finished, the metric is not among those that were measured, or a finished run has no
+            finite value of it.
     """
 
-    def __init__(self, plan: Plan, metric: Optional[str] = None, split: str = 'test') -> None:
-        self.plan = plan
+    def __init__(self, experiment: Experiment, metric: Optional[str] = None, split: str = 'test') -> None:
+        self.experiment = experiment
         self.split = split
-        self.results: Dict[Cell, dict] = {}
-        for cell in plan.cells:
-            result = cell.result()
-            if result is not None:
-                self.results[cell] = result
+        found = {run: run.result() for run in experiment.runs}
+        self.results: Dict[Run, dict] = {run: result for run, result in found.items() if result is not None}
+        self.missing = [run for run in experiment.runs if run not in self.results]
         if not self.results:
-            raise ValueError(f'{plan.work_dir}: no run is finished yet, nothing to report.')
+            raise ValueError(f'{experiment.work_dir}: no run is finished yet, nothing to report.')
         keys = list(dict.fromkeys(key for result in self.results.values() for key in result[split]))
         if metric is None:
             metric = next((key for key in keys if key.endswith('mAP')), keys[0] if keys else None)
         if metric not in keys:
             raise ValueError(f'metric {metric!r} was not measured; there are {keys}.')
         self.metric = str(metric)
-        self.results = {cell: result for cell, result in self.results.items() if metric in result[split]}
+        without = [run.name for run, result in self.results.items() if not _is_finite(result[split].get(metric))]
+        if without:
+            raise ValueError(
+                f'metric {metric!r} has no finite value in the finished runs {without}: leaving them out biases the '
+                f'means. Look at their logs in {experiment.work_dir}, or choose another metric; there are {keys}.'
+            )
         self.factor, self.unit = _scale(self.metric)
-        self.rows = [self._row(column.label) for column in plan.columns]
-        self.rows = [row for row in self.rows if row.values]
+        self.rows = [self._row(arm.label) for arm in experiment.arms]
 
     def _by_seed(self, label: str) -> Dict[int, dict]:
-        return {cell.seed: result for cell, result in self.results.items() if cell.column.label == label}
+        return {run.seed: result for run, result in self.results.items() if run.arm.label == label}
 
     def _row(self, label: str) -> Row:
-        ours, first = self._by_seed(label), self._by_seed(self.plan.columns[0].label)
+        ours, first = self._by_seed(label), self._by_seed(self.experiment.arms[0].label)
         values = {seed: self.factor * result[self.split][self.metric] for seed, result in ours.items()}
-        paired = [seed for seed in ours if seed in first] if label != self.plan.columns[0].label else []
+        paired = [seed for seed in ours if seed in first] if label != self.experiment.arms[0].label else []
         base = {seed: self.factor * first[seed][self.split][self.metric] for seed in paired}
         differences = {seed: values[seed] - base[seed] for seed in paired}
         ratios = [math.log(ours[seed]['seconds_per_iter'] / first[seed]['seconds_per_iter']) for seed in paired]
@@ -133,56 +141,74 @@ class Report:
         )
 
     def unpaired(self) -> List[str]:
-        """Columns that did not start from the same network, or did not see the same data, as the first one."""
-        first, *others = self.plan.columns
+        """Arms that did not start from the same network, or did not see the same data, as the first one."""
+        first, *others = self.experiment.arms
         checks = (self._other_data, self._other_network)
-        return [text for column in others for check in checks for text in check(column, first)]
+        return [text for arm in others for check in checks for text in check(arm, first)]
 
-    def _pairs(self, column: Column, first: Column) -> Iterator[Tuple[Cell, Cell]]:
-        """The finished cells of two columns, seed by seed."""
-        by_seed = {cell.seed: cell for cell in self.results if cell.column is first}
-        return ((cell, by_seed[cell.seed]) for cell in self.results if cell.column is column and cell.seed in by_seed)
+    def notes(self) -> List[str]:
+        """What a reader of the means must know: runs that are missing, that detected nothing, or are not paired."""
+        zeros = [
+            run.name
+            for run, result in self.results.items()
+            if self.factor == 100 and result[self.split][self.metric] == 0
+        ]
+        return [
+            *(
+                [f'missing, failed or not finished: {"; ".join(run.name for run in self.missing)}']
+                if self.missing
+                else []
+            ),
+            *([f'{self.metric} is 0, nothing was detected: {"; ".join(zeros)}'] if zeros else []),
+            *(f'not paired: {warning}' for warning in self.unpaired()),
+        ]
 
-    def _other_data(self, column: Column, first: Column) -> Iterator[str]:
+    def _pairs(self, arm: Arm, first: Arm) -> Iterator[Tuple[Run, Run]]:
+        """The finished runs of two arms, seed by seed."""
+        by_seed = {run.seed: run for run in self.results if run.arm is first}
+        return ((run, by_seed[run.seed]) for run in self.results if run.arm is arm and run.seed in by_seed)
+
+    def _other_data(self, arm: Arm, first: Arm) -> Iterator[str]:
         prints = {
-            cell.seed: {self.results[one]['fingerprint'] for one in (cell, other)}
-            for cell, other in self._pairs(column, first)
+            run.seed: {self.results[one]['fingerprint'] for one in (run, other)}
+            for run, other in self._pairs(arm, first)
         }
         seeds = [seed for seed, found in prints.items() if len(found - {None}) == 2]
         if seeds:
-            yield f'{column.label} did not see the same images in the same order as {first.label}: seeds {seeds}'
+            yield f'{arm.label} did not see the same images in the same order as {first.label}: seeds {seeds}'
 
-    def _other_network(self, column: Column, first: Column) -> Iterator[str]:
-        shares = {cell.seed: shared_values(cell.start(), other.start()) for cell, other in self._pairs(column, first)}
+    def _other_network(self, arm: Arm, first: Arm) -> Iterator[str]:
+        shares = {run.seed: shared_values(run.start(), other.start()) for run, other in self._pairs(arm, first)}
         shares = {seed: share for seed, share in shares.items() if share < SAME_NETWORK}
         if shares:
             yield (
-                f'{column.label} did not begin with the network of {first.label}, of which it had '
+                f'{arm.label} did not begin with the network of {first.label}, of which it had '
                 f'{max(shares.values()):.0%}: seeds {list(shares)}'
             )
 
-    def cells(self) -> List[List[str]]:
+    def table(self) -> List[List[str]]:
         """The table as text, with its header."""
         header = [
-            'column',
+            'arm',
             f'{self.metric}{self.unit}',
             'seeds',
-            f'vs. {self.plan.columns[0].label}',
+            f'vs. {self.experiment.arms[0].label}',
             '95 % interval',
             's/iter',
             'time',
         ]
         lines = [header]
+        seeds = set(self.experiment.seeds)
         for row in self.rows:
-            spread = '' if row.spread is None else f' ± {row.spread:.2f}'
+            std = '' if row.std is None else f' ± {row.std:.2f}'
             lines.append(
                 [
                     row.label,
-                    f'{row.mean:.2f}{spread}',
-                    str(len(row.values)),
+                    f'{row.mean:.2f}{std}' if row.values else '-',
+                    f'{len(row.values)} of {len(seeds)}' if len(row.values) < len(seeds) else str(len(seeds)),
                     f'{statistics.fmean(row.differences.values()):+.2f}' if row.differences else '',
                     f'{row.interval[0]:+.2f} to {row.interval[1]:+.2f}' if row.interval else '',
-                    f'{statistics.median(row.seconds.values()):.4f}',
+                    f'{statistics.median(row.seconds.values()):.4f}' if row.seconds else '',
                     f'x{row.overhead:.2f}' if row.overhead is not None else '',
                 ]
             )
@@ -190,7 +216,7 @@ class Report:
 
     def show(self, console: Console) -> None:
         """Prints the table."""
-        header, *lines = self.cells()
+        header, *lines = self.table()
         table = Table(*header)
         table.columns[0].overflow = 'fold'
         for column in table.columns[1:]:
@@ -198,45 +224,46 @@ class Report:
         for line in lines:
             table.add_row(*line)
         console.print(table)
-        for warning in self.unpaired():
-            console.print(f'[yellow]not paired[/]: {warning}')
+        for note in self.notes():
+            console.print(f'[yellow]{escape(note)}[/]')
 
     def save(self) -> List[Path]:
         """Writes ``comparison.md``, ``comparison.csv`` (one line per run, all metrics) and ``comparison.png``."""
-        mkdir_or_exist(self.plan.work_dir)
-        paths = [self.plan.work_dir / f'comparison.{ending}' for ending in ('md', 'csv', 'png')]
+        mkdir_or_exist(self.experiment.work_dir)
+        paths = [self.experiment.work_dir / f'comparison.{ending}' for ending in ('md', 'csv', 'png')]
         paths[0].write_text(self._markdown(), encoding='utf-8')
         self._save_csv(paths[1])
         self._save_plot(paths[2])
         return paths
 
     def _markdown(self) -> str:
-        header, *lines = self.cells()
+        header, *lines = self.table()
         align = ['---', *['---:'] * (len(header) - 1)]
         rows = [f'| {" | ".join(line)} |' for line in (header, align, *lines)]
         note = (
-            f'\nMean ± standard deviation over the seeds {self.plan.seeds}; differences are paired by seed, their '
-            'interval is Student\'s t. "time" is the median time per iteration relative to the first line.\n'
+            f'\nMean ± standard deviation over the seeds {self.experiment.seeds}; differences are paired by seed, '
+            'their interval is Student\'s t. "time" is the median time per iteration relative to the first line.\n'
         )
-        return '\n'.join([*rows, note, *(f'Not paired: {warning}.\n' for warning in self.unpaired())])
+        return '\n'.join([*rows, note, *(f'{text[0].upper()}{text[1:]}.\n' for text in self.notes())])
 
     def _save_csv(self, path: Path) -> None:
         keys = sorted({key for result in self.results.values() for key in result[self.split]})
         with open(path, 'w', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
-            writer.writerow(['column', 'seed', *keys, 'seconds_per_iter', 'seconds', 'iters'])
-            for cell, result in self.results.items():
+            writer.writerow(['arm', 'seed', *keys, 'seconds_per_iter', 'seconds', 'iters'])
+            for run, result in self.results.items():
                 metrics = [result[self.split].get(key, '') for key in keys]
-                run = [result[key] for key in ('seconds_per_iter', 'seconds', 'iters')]
-                writer.writerow([cell.column.label, cell.seed, *metrics, *run])
+                times = [result[key] for key in ('seconds_per_iter', 'seconds', 'iters')]
+                writer.writerow([run.arm.label, run.seed, *metrics, *times])
 
     def _save_plot(self, path: Path) -> None:
         names = [textwrap.fill(row.label, 30) for row in self.rows]
         lines = sum(max(2, 1 + name.count('\n')) for name in names)
         figure, axes = plt.subplots(figsize=(7, 1.2 + 0.225 * lines), layout='constrained')
-        for seed in self.plan.seeds:
+        for seed in self.experiment.seeds:
             points = [(row.values[seed], i) for i, row in enumerate(self.rows) if seed in row.values]
-            axes.plot(*zip(*points), '-', color='0.85', zorder=1)
+            if points:
+                axes.plot(*zip(*points), '-', color='0.85', zorder=1)
         for i, row in enumerate(self.rows):
             axes.scatter(list(row.values.values()), [i] * len(row.values), color='C0', alpha=0.5, zorder=2)
             axes.scatter([row.mean], [i], marker='|', s=400, color='C3', zorder=3)
@@ -249,8 +276,12 @@ class Report:
         plt.close(figure)
 
 
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
 def _scale(metric: str) -> Tuple[float, str]:
-    """Factor and unit of a metric for people, who read precision and recall in percent."""
+    """Factor and unit for display: precision and recall are shown in percent."""
     if metric.startswith(_PERCENT):
         return 1.0, ' [%]'
     return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall)[^/]*$', metric) else (1.0, '')

@@ -1,4 +1,4 @@
-"""What makes today's torch, numpy, setuptools and mmcv-lite work with mmdet 3.3: one file per trap."""
+"""What makes today's torch, numpy, setuptools and mmcv-lite work with mmdet 3.3: one file per known issue."""
 
 from . import mmcv_ops, pkg_resources, safe_globals, ssd_head
 

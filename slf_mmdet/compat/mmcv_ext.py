@@ -1,8 +1,8 @@
-"""Stands in for ``mmcv._ext``, mmcv's compiled ops, with torchvision's where it has them, on CPU and CUDA.
+"""Replaces ``mmcv._ext``, mmcv's compiled ops, by torchvision's where it has them, on CPU and CUDA.
 
 Loaded by path under the name ``mmcv._ext``: it must not import slf_mmdet. Functions have the names and arguments with
-which ``mmcv/ops/*.py`` (2.0 and 2.1) calls them; outputs are written into tensors of the caller, as there. Any other op
-can be looked up, which mmcv does at import, but raises when it is called.
+which ``mmcv/ops/*.py`` (2.0 and 2.1) calls them; outputs are written into tensors of the caller, as there. All other
+ops exist, since mmcv looks them up at import, but raise when they are called.
 """
 
 from typing import Any, Callable, NoReturn
@@ -85,7 +85,7 @@ def _sigmoid_focal_loss(input: Tensor, target: Tensor, weight: Tensor, gamma: fl
     num_classes = input.shape[1]
     one_hot = F.one_hot(target, num_classes + 1)[:, :num_classes].to(input.dtype)
     loss = torchvision.ops.sigmoid_focal_loss(input, one_hot, alpha=alpha, gamma=gamma)
-    # mmcv's weights are per class of the target and do not say what the background weighs: 1 here
+    # mmcv's weights are per class of the target, without one for the background: 1 here
     return loss * F.pad(weight, (0, 1), value=1.0)[target].unsqueeze(1) if weight.numel() else loss
 
 
@@ -228,7 +228,7 @@ def ms_deform_attn_backward(
 
 
 def _ms_deform_attn(value: Tensor, shapes: Tensor, locations: Tensor, weights: Tensor) -> Tensor:
-    # mmcv's own form in plain PyTorch, which it uses on CPUs
+    # mmcv's own implementation in plain PyTorch, which it uses on CPUs
     from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 
     return multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
@@ -236,7 +236,7 @@ def _ms_deform_attn(value: Tensor, shapes: Tensor, locations: Tensor, weights: T
 
 def _missing(op: str) -> NoReturn:
     raise NotImplementedError(
-        f'{op} is a compiled op of mmcv, which is not installed, and torchvision has none to stand in for it. Either '
+        f'{op} is a compiled op of mmcv, which is not installed, and torchvision has no replacement for it. Either '
         'build mmcv with its ops (pip install "setuptools<81" wheel ninja, then pip install --no-build-isolation '
         '"mmcv>=2.0.0,<2.2.0" after pip uninstall mmcv-lite), or use mmcv\'s published wheel on a torch that it '
         'supports (pip install openmim, then mim install mmcv).'

@@ -1,6 +1,6 @@
-"""Trap: mmcv-lite has no compiled ops, but mmdet imports ``mmcv.ops`` everywhere, which asks ``mmcv._ext`` for them.
+"""Known issue: mmcv-lite has no compiled ops, but mmdet imports ``mmcv.ops`` everywhere, which loads ``mmcv._ext``.
 
-Where there is no ``mmcv._ext``, the module file ``mmcv_ext.py`` beside this one stands in. ``slf_mmdet_compat.pth``,
+Where there is no ``mmcv._ext``, the module file ``mmcv_ext.py`` beside this one replaces it. ``slf_mmdet_compat.pth``,
 which the wheel puts into site-packages, does the same for programs that import mmdet's models before slf_mmdet, as
 mmdet's own ``tools/test.py`` does.
 
@@ -24,7 +24,7 @@ def apply() -> None:
     """
     if importlib.util.find_spec('mmcv') is None:
         raise ModuleNotFoundError(
-            'slf_mmdet needs mmcv, which is not installed. The one that needs no compiler: '
+            'slf_mmdet needs mmcv, which is not installed. Without a compiler: '
             'pip install "mmcv-lite>=2.0.0,<2.2.0"; with compiled ops: pip install "mmcv>=2.0.0,<2.2.0".'
         )
     install('mmcv._ext', STAND_IN)

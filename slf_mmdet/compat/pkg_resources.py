@@ -1,8 +1,8 @@
-"""Trap: mmengine 0.10 reads package metadata through ``pkg_resources``, which setuptools 82 removed.
+"""Known issue: mmengine 0.10 reads package metadata through ``pkg_resources``, which setuptools 82 removed.
 
 Python 3.12 environments come without setuptools at all. mmengine needs it for ``mmdet::`` bases of configs. The package
-requires ``setuptools<82``; where that is overruled, the module file ``pkg_resources_stand_in.py`` answers what mmengine
-asks.
+requires ``setuptools<82``; where a newer one is installed, the module file ``pkg_resources_stand_in.py`` provides what
+mmengine uses.
 
 Can be deleted when mmengine uses ``importlib.metadata``.
 """

@@ -1,4 +1,4 @@
-"""Stands in for ``pkg_resources`` with what mmengine 0.10 uses of it, on top of ``importlib.metadata``."""
+"""Replaces ``pkg_resources`` by what mmengine 0.10 uses of it, on top of ``importlib.metadata``."""
 
 from importlib.metadata import Distribution as _Distribution
 from importlib.metadata import PackageNotFoundError as DistributionNotFound

@@ -1,8 +1,8 @@
-"""Trap: torch >= 2.6 loads checkpoints with ``weights_only=True`` and refuses what mmengine writes into them.
+"""Known issue: torch >= 2.6 loads checkpoints with ``weights_only=True`` and rejects what mmengine writes into them.
 
 ``--resume``, and testing too, then ends with an UnpicklingError that names HistoryBuffer (the log) or
-OneCycleParamScheduler. What a training checkpoint of mmengine holds beside tensors is declared safe here; everything
-else stays refused.
+OneCycleParamScheduler. What a training checkpoint of mmengine holds besides tensors is registered as safe here;
+everything else is still rejected.
 
 Can be deleted when mmengine registers its own classes.
 """
@@ -41,7 +41,7 @@ def apply() -> None:
 
 
 def _method(owner: Any, name: str) -> Any:
-    """Stands in for ``getattr`` in checkpoints: gives the functions above and nothing else."""
+    """Replaces ``getattr`` in checkpoints: returns the functions above and nothing else."""
     if isinstance(owner, type) and name in _METHODS.get(owner, ()):
         return getattr(owner, name)
     raise pickle.UnpicklingError(f'a checkpoint asks for the attribute {name!r} of {owner!r}, which is not allowed')

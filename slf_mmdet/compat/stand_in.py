@@ -1,4 +1,4 @@
-"""Module files of ours that stand in for modules that are not installed. An installed one always wins."""
+"""Module files of ours that replace modules that are not installed. An installed one takes precedence."""
 
 import importlib
 import importlib.util
@@ -10,11 +10,11 @@ from typing import Any, Optional, Sequence
 
 
 class StandInFinder:
-    """Finds one module in a file of ours; appended to ``sys.meta_path``, it is asked when nobody else found it.
+    """Finds one module in a file of ours; at the end of ``sys.meta_path``, it is used when no other finder has it.
 
     Args:
         name: full name of the module that may be missing.
-        file: the module file that stands in for it.
+        file: the module file that replaces it.
     """
 
     def __init__(self, name: str, file: Path) -> None:
@@ -33,9 +33,9 @@ class StandInFinder:
 
 
 def install(name: str, file: Path) -> None:
-    """Lets ``file`` stand in for the module ``name``, from now on and wherever it is missing."""
+    """Uses ``file`` as the module ``name`` where that is missing."""
     finders: list[Any] = sys.meta_path
     finder = StandInFinder(name, file)
     if finder not in finders:
         finders.append(finder)
-        importlib.invalidate_caches()  # whoever looked for the module before was told that there is none
+        importlib.invalidate_caches()  # earlier look-ups that failed are cached

@@ -1,4 +1,4 @@
-"""Checks all data of a config before a training: each annotation, each image, what must match."""
+"""Checks all data of a config before a training: annotations, images, and that splits and classes are consistent."""
 
 import os.path as osp
 from collections import Counter
@@ -22,16 +22,16 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass
 class SplitReport:
-    """What one dataloader's data holds, before ``filter_cfg`` takes anything out.
+    """Statistics and problems of one dataloader's data, before ``filter_cfg``.
 
     Args:
         name: ``'train'``, ``'val'`` or ``'test'``.
-        classes: class names; an object's label is the position in here.
+        classes: class names; an object's label is the index in this tuple.
         objects: number of objects of each class, difficult ones included.
         num_difficult: number of objects that are ignored in training and evaluation.
         num_negatives: number of images without objects.
         images: paths of the images.
-        problems: what is wrong in the files.
+        problems: of single files.
     """
 
     name: str
@@ -45,11 +45,11 @@ class SplitReport:
 
 @dataclass
 class DataReport:
-    """What the data of a config holds.
+    """Statistics and problems of the data of a config.
 
     Args:
         splits: one report for each dataloader.
-        mismatches: what does not fit together: images in two splits, class lists, ``num_classes``.
+        mismatches: inconsistencies: images in two splits, class lists, ``num_classes``.
     """
 
     splits: List[SplitReport]
@@ -91,7 +91,7 @@ def check_config(cfg: Config, splits: Sequence[str] = SPLITS, progress: bool = T
 
     Args:
         cfg: a full config, or one with dataloaders only.
-        splits: dataloaders to check; those that the config does not have are passed over.
+        splits: dataloaders to check; those that the config does not have are skipped.
         progress: show progress bars.
 
     Returns:
@@ -123,8 +123,8 @@ def check_image(path: str, width: int, height: int) -> str:
 
     Args:
         path: the image file.
-        width: width in pixels that the annotation claims.
-        height: height in pixels that the annotation claims.
+        width: width in pixels according to the annotation.
+        height: height in pixels according to the annotation.
 
     Returns:
         What is wrong, or ''.
@@ -132,10 +132,10 @@ def check_image(path: str, width: int, height: int) -> str:
     try:
         with Image.open(path) as image:
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # the pipeline's decoder turns it, too
+            ImageOps.exif_transpose(image, in_place=True)  # as the pipeline's decoder does
             found = image.size
-        fault = decoding_fault(Path(path).read_bytes())  # the pipeline's decoder refuses other files than Pillow
-    except Exception as error:  # decoders raise whatever a broken file leads them to
+        fault = decoding_fault(Path(path).read_bytes())  # the pipeline's decoder rejects other files than Pillow
+    except Exception as error:  # decoders raise errors of any type on broken files
         return f'image cannot be decoded ({error})'
     if fault:
         return fault
@@ -173,7 +173,7 @@ def _check_split(name: str, dataset_cfg: dict, progress: bool) -> SplitReport:
 
 def _check_images(name: str, entries: Sequence[dict], progress: bool) -> List[Finding]:
     before = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # some libraries turn it on for the whole process
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # some libraries enable it for the whole process
     try:
         with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
             reasons = pool.map(
@@ -192,7 +192,7 @@ def _check_images(name: str, entries: Sequence[dict], progress: bool) -> List[Fi
 
 
 def _leaves(dataset_cfg: dict) -> Iterator[dict]:
-    """The data sets inside of wrappers such as ConcatDataset and RepeatDataset."""
+    """The data sets inside wrappers such as ConcatDataset and RepeatDataset."""
     if 'datasets' in dataset_cfg:
         for inner in dataset_cfg['datasets']:
             yield from _leaves(inner)
@@ -231,7 +231,7 @@ def _num_classes_mismatches(cfg: Config, reports: Sequence[SplitReport]) -> Iter
 
 
 def _bbox_heads(node: object, key: str) -> Iterator[Tuple[str, int]]:
-    """``num_classes`` of all box heads: also of a detector inside of a wrapper, or of a list."""
+    """``num_classes`` of all box heads, those in a wrapped detector or in a list included."""
     if isinstance(node, dict):
         if 'bbox_head' in key.rsplit('.', 1)[-1] and 'num_classes' in node:
             yield key, node['num_classes']

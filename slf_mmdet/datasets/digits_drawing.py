@@ -1,4 +1,4 @@
-"""How an image of digits-VOC is drawn: a cluttered canvas, and handwritten digits on it."""
+"""Draws an image of digits-VOC: handwritten digits on a cluttered canvas."""
 
 from typing import List, Optional, Sequence, Tuple
 
@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 Box = Tuple[int, int, int, int]
-"""Pixels x1, y1, x2, y2, counted from 0, with x2 and y2 inside of the box."""
+"""Pixels x1, y1, x2, y2, counted from 0, with x2 and y2 inside the box."""
 
-_INK = 0.25  # a pixel with at least this share of ink is seen as part of the digit
+_INK = 0.25  # pixels with at least this share of ink belong to the digit
 _MIN_CONTRAST = 70.0  # grey levels (0 to 255) between a digit and what lies under it
 
 
@@ -20,12 +20,12 @@ def draw_image(
     Args:
         scans: ink of the digits to draw, (N, 8, 8) of 0 to 16.
         image_size: side of the image in pixels.
-        digit_size: least and largest side of an enlarged scan in pixels.
+        digit_size: smallest and largest side of an enlarged scan in pixels.
         rng: source of everything random.
 
     Returns:
-        The image (image_size, image_size, 3) as uint8, and for each digit that found a place its
-        position in ``scans`` and the tight box around its ink.
+        The image (image_size, image_size, 3) as uint8, and for each digit that could be placed its
+        index in ``scans`` and the tight box around its ink.
     """
     canvas = _draw_background(image_size, rng)
     drawn: List[Tuple[int, Box]] = []
@@ -73,7 +73,7 @@ def _draw_background(size: int, rng: np.random.Generator) -> np.ndarray:
             cv2.ellipse(canvas, *ellipse, thickness, cv2.LINE_AA)
     for _ in range(rng.integers(0, 4)):
         cv2.line(canvas, point(), point(), similar_colour(), 1, cv2.LINE_AA)
-    for _ in range(rng.integers(0, 3)):  # like the strokes of a digit: ink alone makes no digit
+    for _ in range(rng.integers(0, 3)):  # distractors: pen strokes that are no digits
         steps = rng.normal(0, 9, (int(rng.integers(2, 4)), 2))
         stroke = np.cumsum(np.vstack([point(), steps]), axis=0).astype(np.int32)
         colour = _contrasting_colour(base, rng).tolist()
@@ -88,10 +88,10 @@ def _enlarge(scan: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarra
     matrix = np.array([[scale * rng.uniform(0.8, 1.0), scale * slant, 0.0], [0.0, scale, 0.0]])
     paper = np.pad(scan, 2).astype(np.float32)  # an empty margin, for the slant
     size = int(side * 1.25)
-    middle = np.array([5.5, 5.5])  # of the paper, brought to the middle of the result
+    middle = np.array([5.5, 5.5])  # of the paper, moved to the middle of the result
     matrix[:, 2] = (size - 1) / 2 - matrix[:, :2] @ middle
     ink = cv2.warpAffine(paper, matrix, (size, size), flags=cv2.INTER_CUBIC)
-    ink = ((ink - 0.15) / 0.55).clip(0, 1)  # enlarging has made soft edges: a pen's are hard
+    ink = ((ink - 0.15) / 0.55).clip(0, 1)  # sharpens the edges, which the enlargement blurred
     seen = ink >= _INK
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -104,7 +104,7 @@ def _find_place(
     rng: np.random.Generator,
     tries: int = 30,
 ) -> Optional[Box]:
-    """A random place for a digit of ``shape`` (height, width) that overlaps no other, if found."""
+    """A random box for a digit of ``shape`` (height, width) that overlaps no other; ``None`` if none was found."""
     height, width = shape
     for _ in range(tries):
         x1 = int(rng.integers(0, image_size - width + 1))

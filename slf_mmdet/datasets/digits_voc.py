@@ -1,7 +1,7 @@
 """Digits-VOC: a small, real detection set that is built in seconds, without a download.
 
 Handwritten digits (scikit-learn's ``load_digits``: 1,797 scans of 8x8 pixels, Alpaydin & Kaynak,
-UCI 1998) are enlarged and drawn in random size, slant, colour and place on cluttered canvases. The
+UCI 1998) are enlarged and drawn in random size, slant, colour and position on cluttered canvases. The
 result is an ordinary ``VOCdevkit`` folder, so that everything made for PASCAL VOC works on it.
 Training and test images show different scans.
 """
@@ -34,15 +34,15 @@ _NUM_TEST_SCANS = 360  # the last fifth of load_digits()
 
 @dataclass(frozen=True)
 class DigitsVOCSpec:
-    """All that decides about the files of a set.
+    """Parameters that determine the files of a set.
 
     Args:
         num_train: images in ``trainval.txt``, >= 1.
         num_test: images in ``test.txt``, >= 1.
         image_size: side of the square images in pixels.
-        digit_size: least and largest side of a digit's scan in pixels; the box around its ink is
+        digit_size: smallest and largest side of a digit's scan in pixels; the box around its ink is
             about as high, and narrower.
-        max_digits: most digits in one image, >= 1. A digit for which there is no room is left out.
+        max_digits: maximum number of digits in an image, >= 1. Digits that do not fit are left out.
         seed: seed of everything random, >= 0.
     """
 
@@ -82,20 +82,20 @@ def build_digits_voc(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Builds the set at ``out_dir``; one that is there, built with the same parameters, is kept.
+    """Builds the set at ``out_dir``; an existing one that was built with the same parameters is kept.
 
     The same parameters give the same bytes (with the same versions of NumPy and OpenCV). The set is
-    built beside ``out_dir`` and moved there when it is complete: a build that is stopped leaves no
-    half set.
+    built beside ``out_dir`` and moved there when it is complete: an interrupted build leaves no
+    partial set.
 
     Args:
-        out_dir: folder of the set; the images come to ``<out_dir>/VOCdevkit/VOC2007/JPEGImages``.
+        out_dir: folder of the set; images are in ``<out_dir>/VOCdevkit/VOC2007/JPEGImages``.
         num_train: see :class:`DigitsVOCSpec`, as the next five.
         num_test: number of test images.
         image_size: side of the images in pixels.
         seed: seed of everything random.
-        digit_size: least and largest side of a digit in pixels.
-        max_digits: most digits in one image.
+        digit_size: smallest and largest side of a digit in pixels.
+        max_digits: maximum number of digits in an image.
         overwrite: replace a set that was built with other parameters.
         progress: show a progress bar.
 
@@ -163,7 +163,7 @@ def _holds_set(out_dir: Path, spec: DigitsVOCSpec, overwrite: bool) -> bool:
 
 
 def _move(building: Path, out_dir: Path) -> None:
-    """Puts the finished set in place of whatever ``out_dir`` is."""
+    """Moves the finished set to ``out_dir``, replacing what is there."""
     if out_dir.exists():
         old = building.with_name(building.name + '.old')
         out_dir.rename(old)
@@ -186,7 +186,7 @@ def _write_set(root: Path, spec: DigitsVOCSpec, progress: bool) -> None:
         for index in track(range(num_images), f'digits-VOC {split}', disable=not progress):
             number += 1
             ids.append(f'{number:06d}')
-            # One stream for each image: none depends on how many others there are.
+            # One stream for each image, so that an image does not depend on the number of images
             rng = np.random.default_rng([spec.seed, stream, index])
             picked = rng.choice(choices, rng.integers(1, spec.max_digits + 1))
             image, drawn = draw_image(scans.images[picked], spec.image_size, spec.digit_size, rng)

@@ -1,6 +1,6 @@
 """A training set without the images that are held out, or these alone."""
 
-from typing import Union
+from typing import Optional, Sequence, Union
 
 import numpy as np
 from mmdet.registry import DATASETS
@@ -28,6 +28,7 @@ class HeldOutSplit(DatasetSubset):
         dataset: the data set or its config.
         share: of the images that are held out, in (0, 1); at least one image, and not all.
         part: ``'train'`` or ``'held_out'``.
+        pipeline: replaces that of the data set, which must be a config then: without augmentation, for validation.
         seed: >= 0, of the split.
 
     Raises:
@@ -35,12 +36,21 @@ class HeldOutSplit(DatasetSubset):
     """
 
     def __init__(
-        self, dataset: Union[BaseDataset, dict], share: float = 0.1, part: str = 'train', seed: int = 0
+        self,
+        dataset: Union[BaseDataset, dict],
+        share: float = 0.1,
+        part: str = 'train',
+        seed: int = 0,
+        pipeline: Optional[Sequence[dict]] = None,
     ) -> None:
         owner = type(self).__name__
         require(is_number(share, 0, 1) and 0 < share < 1, owner, 'share', 'in (0, 1)', share)
         require(part in PARTS, owner, 'part', f'one of {list(PARTS)}', part)
         require(is_count(seed, 0), owner, 'seed', 'an integer >= 0', seed)
+        if pipeline is not None:
+            right = isinstance(dataset, dict) and 'pipeline' in dataset
+            require(right, owner, 'dataset', 'a config with a pipeline, where pipeline is given', dataset)
+            dataset = {**dataset, 'pipeline': list(pipeline)}
         dataset = built(dataset)
         total = len(dataset)
         require(total > 1, owner, f'the number of images of {type(dataset).__name__}', '>= 2', total)

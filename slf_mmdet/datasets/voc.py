@@ -1,4 +1,4 @@
-"""PASCAL VOC folders whose bad data is found when they are loaded, not amid an epoch."""
+"""PASCAL VOC folders whose bad data is found when they are loaded, not during an epoch."""
 
 import logging
 import os
@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple
 
 import mmcv
+import numpy as np
 from mmdet.datasets import VOCDataset
 from mmdet.registry import DATASETS
+from mmdet.structures.bbox import get_box_tensor
 from mmengine.fileio import LocalBackend, get, get_file_backend, get_local_path
 from mmengine.logging import print_log
 
@@ -35,7 +37,7 @@ class BadDataError(ValueError):
 
     Args:
         message: the text of the error.
-        problems: all that was found, also what the text leaves out.
+        problems: all findings, those that the text leaves out included.
         usable: the entries of the data list that have no problem.
     """
 
@@ -51,28 +53,28 @@ class CheckedVOCDataset(VOCDataset):
 
     mmdet skips classes that it does not know, passes boxes without area on to the loss, and stops
     at the first unreadable xml with the parser's own error. Here everything that makes training
-    impossible, or wrong without a sign, is collected over all files and raised once: a missing or
+    impossible, or silently wrong, is collected over all files and raised once: a missing or
     empty image, a missing or malformed xml, no usable image size, an unknown class. Bad boxes are
     taken out and logged once, with their files. Images without objects stay, as negatives, unless
     ``filter_cfg=dict(filter_empty_gt=True)``.
 
-    Boxes are those of mmdet: VOC counts pixels from 1, so 1 is subtracted. Where a file counted
-    from 0, its boxes stick out by one pixel; they are clipped and not reported. With classes other
+    Boxes are those of mmdet: VOC counts pixels from 1, so 1 is subtracted. Boxes of
+    files that count from 0 exceed the image by one pixel; they are clipped and not reported. With classes other
     than VOC's, ``VOCMetric`` prints these instead of VOC's names.
 
-    An image that cannot be decoded would end an epoch. Those of a data set for evaluation are decoded
-    once when it is loaded; in training another image takes the place of a broken one, with a warning
+    An image that cannot be decoded would abort an epoch. Those of a data set for evaluation are decoded
+    once when it is loaded; in training a broken image is replaced by another one, with a warning
     that names it. ``tools/analysis_tools/check_dataset.py`` finds all of them beforehand.
 
     Args:
         unknown_class: what to do with an object whose class is not in ``metainfo['classes']``:
             ``'raise'``, or ``'ignore'`` it and log how many there were of each class.
         bad_box: what to do with a box that is inverted, not numeric, without area or out of its
-            image: ``'drop'`` it (but keep the part of it that is in the image) and log it, or
+            image: ``'drop'`` it, or clip it where part of it is in the image, and log it; or
             ``'raise'``.
-        bad_image: what to do with a training image that cannot be decoded: ``'skip'`` it when it is
-            met, or decode all of them when the data set is loaded, and ``'raise'``.
-        img_suffix: how the image files' names end.
+        bad_image: what to do with training images that cannot be decoded: ``'skip'`` them during
+            training, or decode all images when the data set is loaded, and ``'raise'``.
+        img_suffix: file name extension of the images.
         **kwargs: those of mmdet's ``VOCDataset``, such as ``data_root``, ``ann_file``,
             ``data_prefix=dict(sub_data_root=...)``, ``metainfo`` and ``filter_cfg``.
 
@@ -82,6 +84,7 @@ class CheckedVOCDataset(VOCDataset):
 
     Raises:
         ValueError: an argument is not one of its choices.
+            Or, in evaluation, the pipeline changes the boxes of the ground truth (as mmdet's default for ``--tta``).
         FileNotFoundError: a folder or the list of images does not exist.
         BadDataError: files have problems; it is a ``ValueError`` that lists them.
     """
@@ -111,7 +114,7 @@ class CheckedVOCDataset(VOCDataset):
             self._metainfo['dataset_type'] = None  # VOCMetric then prints these class names
 
     def load_data_list(self) -> List[dict]:
-        """Reads and checks all annotations; the class says what is raised and what is logged."""
+        """Reads and checks all annotations; see the class for what is raised and what is logged."""
         if isinstance(self._metainfo['classes'], str):
             raise ValueError(
                 "CheckedVOCDataset: metainfo['classes'] must be a tuple of names, found the string "
@@ -148,19 +151,22 @@ class CheckedVOCDataset(VOCDataset):
         """Runs the pipeline on one image.
 
         Returns:
-            What it gives; ``None``, for which mmengine takes another image, where a training image cannot be decoded.
+            Its result; ``None`` for a training image that cannot be decoded, instead of which mmengine takes another.
         """
         try:
-            return super().prepare_data(idx)
+            data = super().prepare_data(idx)
         except Exception:
             path = self.get_data_info(idx)['img_path']
             fault = self._decoding_fault(path)
             if self.test_mode or not fault:
                 raise
-        if path not in self._reported:
-            self._reported.add(path)
-            _warn(f'{path}: {fault}; another image takes its place. check_dataset.py lists all such images.')
-        return None
+            if path not in self._reported:
+                self._reported.add(path)
+                _warn(f'{path}: {fault}; another image takes its place. check_dataset.py lists all such images.')
+            return None
+        if self.test_mode:
+            self._check_ground_truth(idx, data)
+        return data
 
     def parse_data_info(self, img_info: dict) -> dict:
         """Reads and checks the annotation of one image.
@@ -169,7 +175,7 @@ class CheckedVOCDataset(VOCDataset):
             img_info: ``img_id`` and ``xml_path``, as mmdet's ``load_data_list`` gives them.
 
         Returns:
-            mmdet's data info, or an empty dict where there is none or problems were noted.
+            mmdet's data info, or an empty dict where there is none or problems were found.
         """
         img_id, xml_path = img_info['img_id'], img_info['xml_path']
         if not img_id.strip():  # an empty line
@@ -191,6 +197,23 @@ class CheckedVOCDataset(VOCDataset):
         if len(self._problems) > num_problems:
             return {}
         return {**data_info, 'instances': self._parse_instance_info(root)}
+
+    def _check_ground_truth(self, idx: int, data: Any) -> None:
+        """Raises where the pipeline has changed the boxes that ``VOCMetric`` compares detections with."""
+        samples = data.get('data_samples') if isinstance(data, dict) else None
+        info = self.get_data_info(idx)
+        annotated = sorted(instance['bbox'] for instance in info['instances'])
+        for sample in samples if isinstance(samples, list) else [samples]:
+            if sample is None or 'gt_instances' not in sample or 'bboxes' not in sample.gt_instances:
+                continue
+            groups = [sample.gt_instances, sample.get('ignored_instances')]
+            boxes = [box for group in groups if group is not None for box in get_box_tensor(group.bboxes).tolist()]
+            if len(boxes) != len(annotated) or not np.allclose(np.array(sorted(boxes)), annotated, atol=0.01):
+                raise ValueError(
+                    f'{info["img_path"]}: the pipeline changes the ground truth, but an evaluation compares detections '
+                    'with the boxes of the annotation. Put LoadAnnotations after Resize, flips and whatever else moves '
+                    "boxes; for test-time augmentation as a step of TestTimeAug, as in our configs' tta_pipeline."
+                )
 
     def _check_layout(self) -> None:
         images = osp.join(self.sub_data_root, self.img_subdir)
@@ -218,7 +241,7 @@ class CheckedVOCDataset(VOCDataset):
                 )
 
     def _check_image(self, img_path: str) -> None:
-        """Notes a missing or empty image; a decoder's test of its content takes far longer."""
+        """Records a missing or empty image, without decoding it, which takes far longer."""
         if not self._is_local(img_path):
             return
         try:
@@ -228,7 +251,7 @@ class CheckedVOCDataset(VOCDataset):
             self._problem(img_path, f'image cannot be read ({error.strerror})')
 
     def _decodable(self, entries: List[dict]) -> List[dict]:
-        """The entries whose images can be decoded; the others are noted."""
+        """The entries whose images can be decoded; the others are recorded as problems."""
         with ThreadPoolExecutor() as pool:  # OpenCV decodes without holding the interpreter's lock
             faults = list(pool.map(self._decoding_fault, [entry['img_path'] for entry in entries]))
         for entry, fault in zip(entries, faults):
@@ -251,7 +274,7 @@ class CheckedVOCDataset(VOCDataset):
         return image.shape[1], image.shape[0]
 
     def _clean_objects(self, root: ET.Element, xml_path: str, width: int, height: int) -> None:
-        """Leaves in ``root`` only objects that mmdet's parser turns into good instances."""
+        """Leaves in ``root`` only objects that mmdet's parser turns into valid instances."""
         for item in root.findall('object'):
             name = read_name(item)
             if name not in self.cat2label:

@@ -1,4 +1,4 @@
-"""One PASCAL VOC annotation file: what can be wrong in it, said in words.
+"""Reads one PASCAL VOC annotation file, and describes what is wrong in it.
 
 Coordinates here are those of the file: pixels counted from 1, both corners included.
 """
@@ -13,7 +13,7 @@ def read_xml(path: str) -> ET.Element:
     """Root element of an annotation file.
 
     Raises:
-        ValueError: there is no such file, or it is no xml.
+        ValueError: there is no such file, or it is not xml.
     """
     try:
         return ET.parse(path).getroot()
@@ -46,7 +46,7 @@ def read_size(root: ET.Element) -> Optional[Tuple[int, int]]:
 
 
 def read_name(item: ET.Element) -> str:
-    """Class name of an ``<object>`` whose ``<difficult>`` is usable too.
+    """Class name of an ``<object>``, whose ``<difficult>`` is checked, too.
 
     Raises:
         ValueError: there is no name, or ``<difficult>`` is neither 0 nor 1.
@@ -86,7 +86,7 @@ def read_box(item: ET.Element, width: int, height: int) -> Tuple[Optional[List[i
     inside = [max(xmin, 1), max(ymin, 1), min(xmax, width), min(ymax, height)]
     if inside[2] <= inside[0] or inside[3] <= inside[1]:
         return None, f'box {corners} is outside of the image of {width}x{height} pixels'
-    # Files that count from 0, or were rescaled, are often off by one: no reason for an alarm.
+    # Files that count from 0, or were rescaled, are often off by one: not reported
     if max(abs(a - b) for a, b in zip(corners, inside)) > 1:
         return inside, f'box {corners} sticks out of the image of {width}x{height} pixels'
     return inside, ''

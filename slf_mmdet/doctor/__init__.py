@@ -1,4 +1,4 @@
-"""What an installation of mmdet, mmcv and torch is made of, which known traps it has, and what helps.
+"""Versions in an installation of mmdet, mmcv and torch, its known issues, and their fixes.
 
 Run it with ``python -m slf_mmdet.doctor``.
 """

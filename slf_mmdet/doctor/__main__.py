@@ -1,4 +1,4 @@
-"""Prints versions, ops, GPU and known traps of this installation; exit code 1 if a trap is open."""
+"""Prints versions, ops, GPU and known issues of this installation; exit code 1 if an issue needs a fix."""
 
 import importlib
 import inspect
@@ -11,11 +11,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from .environment import Environment
-from .traps import diagnose
+from .known_issues import diagnose
 
 
 def ops() -> str:
-    """Which of mmcv's ops are compiled, and which torchvision stands in for."""
+    """Whether mmcv's ops are compiled, and which of them torchvision replaces."""
     try:
         extension = importlib.import_module('mmcv._ext')
     except ImportError as error:
@@ -23,7 +23,7 @@ def ops() -> str:
     names = sorted(name for name, _ in inspect.getmembers(extension, inspect.isfunction) if not name.startswith('_'))
     if not str(extension.__file__).endswith('mmcv_ext.py'):
         return f"mmcv's compiled ones, {extension.__file__}"
-    return f'stand-ins by torchvision: {", ".join(names)}. Others say so when they are called'
+    return f'not compiled; replaced by torchvision: {", ".join(names)}. Others raise an error when they are called'
 
 
 def gpus() -> Iterator[str]:
@@ -48,7 +48,7 @@ def gpus() -> Iterator[str]:
 
 
 def rows(env: Environment) -> Iterator[Tuple[str, str]]:
-    """What there is, in two columns."""
+    """What is installed: name and version or state."""
     yield 'Python', f'{platform.python_version()}, {platform.platform()}, {sys.executable}'
     yield from env.versions.items()
     yield "mmcv's ops", ops()
@@ -64,17 +64,17 @@ def main() -> int:
         inventory.add_row(name, escape(text))
     console.print(inventory)
 
-    table = Table('trap', 'state', 'what helps', show_lines=True)
+    table = Table('known issue', 'state', 'fix', show_lines=True)
     num_open = 0
-    for trap, found in diagnose(env):
+    for issue, found in diagnose(env):
         if found is None:
-            table.add_row(escape(trap.symptom), '[green]absent', '')
+            table.add_row(escape(issue.symptom), '[green]absent', '')
             continue
-        num_open += not trap.handled
-        state = '[yellow]handled' if trap.handled else '[bold red]present'
-        table.add_row(escape(trap.symptom), f'{state}[/]: {escape(found)}', escape(trap.fix))
+        num_open += not issue.handled
+        state = '[yellow]handled' if issue.handled else '[bold red]present'
+        table.add_row(escape(issue.symptom), f'{state}[/]: {escape(found)}', escape(issue.fix))
     console.print(table)
-    console.print(f'{num_open} open trap(s)' if num_open else 'No trap is open.', highlight=False)
+    console.print(f'{num_open} issue(s) to fix.' if num_open else 'No issue to fix.', highlight=False)
     return 1 if num_open else 0
 
 

@@ -1,4 +1,4 @@
-"""An installation, as far as the traps ask about it. It is looked at where nothing but Python and rich may work."""
+"""Facts about an installation for the known issues; only Python and rich need to work in it."""
 
 import contextlib
 import importlib
@@ -64,7 +64,7 @@ class Environment:
 
     Args:
         versions: distribution -> version; those that are not installed are left out.
-        import_error: tells what goes wrong when a module is imported, or ``None``.
+        import_error: module -> the error when it is imported, or ``None``.
         variables: environment variables.
     """
 

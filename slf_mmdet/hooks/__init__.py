@@ -1,4 +1,4 @@
-"""Hooks: what watches a run."""
+"""Hooks that monitor a training and guard it."""
 
 from .balance_monitor import BalanceMonitorHook
 from .candidate_weights import CandidateWeightsHook

@@ -1,4 +1,4 @@
-"""Puts what a balancer does into the log: unweighted parts, their shares of the objective, how even the weights are."""
+"""Logs what a balancer does: unweighted parts, their shares of the objective, the entropy of the weights."""
 
 import math
 from typing import Dict, Optional
@@ -19,24 +19,24 @@ class BalanceMonitorHook(Hook):
     """Logs what every :class:`~slf_mmdet.balancers.LossBalancer` of the model does, to all of mmengine's backends.
 
     ========================== ======================================================================================
-    ``raw/<part>``             the part before it is weighed
+    ``raw/<part>``             the unweighted part
     ``share/<part>``           its share of the objective, in [0, 1]
     ``weights/entropy``        of the mean weights, as a share of its maximum log n: 1 for equal weights, 0 when one
                                part has all
-    ``weights/smallest_first`` share of the iterations in which the smallest part had a larger weight than any other
+    ``weights/smallest_first`` share of the iterations in which the smallest part had the largest weight
     ``selected/<part>``        share of the images in which the part was selected (its weight is > 0), for SLF
-    ``ap_lost/<part>``         average precision lost with the part, the mean so far, with the signal ``DeltaAP``
+    ``ap_lost/<part>``         average precision lost with the part, a running mean, with the signal ``DeltaAP``
     ========================== ======================================================================================
 
-    The weights themselves, ``balance/<part>``, are in the log without this hook. Each value, but for what a signal
-    measures, is a mean over the iterations since the log before, in the process that logs; those that are not finite
-    are left out. Where the model has several balancers, their place in it comes in between: ``raw/<place>/<part>``.
+    The weights themselves, ``balance/<part>``, are in the log without this hook. Each value, except those of a signal,
+    is a mean over the iterations since the previous log, in the process that logs; iterations with values that are not
+    finite are left out. With several balancers, the name of the submodule is inserted: ``raw/<module>/<part>``.
 
-    Steps are collected on the device and read when they are logged, so that no iteration waits for it.
+    Steps are collected on the device and read only when they are logged, so that no other iteration synchronises.
 
     Args:
-        interval: iterations >= 1 between two logs; ``None`` for that of the run's ``LoggerHook``. The end of an epoch
-            is logged, too.
+        interval: iterations >= 1 between two logs; ``None`` for that of the run's ``LoggerHook``. The last iteration of
+            an epoch is logged, too.
 
     Raises:
         ValueError: ``interval`` is no integer >= 1.
@@ -72,7 +72,7 @@ class BalanceMonitorHook(Hook):
 
 
 def summary(steps: StepRecord, balancer: LossBalancer, prefix: str = '') -> Dict[str, float]:
-    """What :class:`BalanceMonitorHook` logs of some steps, read from the device at once.
+    """What :class:`BalanceMonitorHook` logs of some steps, with a single read from the device.
 
     Args:
         steps: each field ``(steps, n)``.
@@ -94,6 +94,6 @@ def summary(steps: StepRecord, balancer: LossBalancer, prefix: str = '') -> Dict
 
 
 def evenness(weights: torch.Tensor) -> torch.Tensor:
-    """Entropy of weights ``(n,)`` that are scaled to sum to 1, divided by log n; 0 for a single part."""
+    """Entropy of weights ``(n,)``, scaled to sum to 1, divided by its maximum log n; 0 for a single part."""
     shares = weights / weights.sum()
     return torch.special.entr(shares).sum() / math.log(max(len(weights), 2))

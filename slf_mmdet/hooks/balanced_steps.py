@@ -1,4 +1,4 @@
-"""The balancers of a model, and their latest steps: what the hooks that watch them share."""
+"""The balancers of a model and their latest steps, for the hooks that monitor them."""
 
 from typing import Dict, List
 
@@ -13,7 +13,7 @@ def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
     """The balancers of a model, which may be wrapped for distributed training.
 
     Returns:
-        Prefix of their names in the log -> balancer: ``''`` for the only one, else ``'<place in the model>/'``.
+        Prefix of their names in the log -> balancer: ``''`` for a single one, else ``'<name of the submodule>/'``.
     """
     inner = model.get_submodule('module') if is_model_wrapper(model) else model
     found = {name: module for name, module in inner.named_modules() if isinstance(module, LossBalancer)}
@@ -21,10 +21,10 @@ def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
 
 
 class StepsSoFar:
-    """Collects the steps of a balancer where they are, on the device: no step waits for it.
+    """Collects the steps of a balancer on the device, without synchronisation.
 
     Args:
-        balancer: it is asked for its latest step.
+        balancer: whose steps are collected.
     """
 
     def __init__(self, balancer: LossBalancer) -> None:
@@ -35,14 +35,14 @@ class StepsSoFar:
         return len(self._steps)
 
     def add(self) -> None:
-        """To be called after each iteration."""
+        """Adds the latest step; to be called after each iteration."""
         if self.balancer.last is not None:
             self._steps.append(self.balancer.last)
 
     def take(self) -> StepRecord:
         """The steps since this was last called, each field ``(steps, n)``; there must be one.
 
-        Steps with a value that is not finite are left out: one bad batch says nothing about the weights.
+        Steps with a value that is not finite are left out.
         """
         steps, self._steps = self._steps, []
         taken = StepRecord(*(torch.stack(values) for values in zip(*steps)))

@@ -1,4 +1,4 @@
-"""Puts the weights of candidate losses into the log."""
+"""Logs the weights of candidate losses."""
 
 from typing import Optional
 
@@ -8,22 +8,22 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ..losses import StochasticLoss
+from ..losses import CandidateMixture
 
 
 @HOOKS.register_module()
 class CandidateWeightsHook(Hook):
-    """Logs ``balance/<candidate>`` of every :class:`~slf_mmdet.losses.StochasticLoss`, to all of mmengine's backends.
+    """Logs ``balance/<candidate>`` of every ``StochasticLoss`` and ``PaperStochasticLoss`` to mmengine's backends.
 
-    The value is the mean weight over the samples of the iteration. Where the model has several such losses, their
-    place in it comes in between: ``balance/<place>/<candidate>``.
+    The value is the mean weight over the samples of the iteration. With several such losses, the name of the submodule
+    is inserted: ``balance/<module>/<candidate>``.
     """
 
     priority = 'NORMAL'  # before LoggerHook, which reads the message hub
 
     def before_train(self, runner: Runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        found = {name: module for name, module in model.named_modules() if isinstance(module, StochasticLoss)}
+        found = {name: module for name, module in model.named_modules() if isinstance(module, CandidateMixture)}
         self._losses = {
             f'train/balance/{name}/' if len(found) > 1 else 'train/balance/': module for name, module in found.items()
         }

@@ -1,14 +1,14 @@
-"""When a loss weight has collapsed: how the weight is spread over the parts."""
+"""Finds loss weights that have collapsed, from how the weight is distributed over the parts."""
 
 from typing import Mapping, NamedTuple, Tuple
 
 
 class PartBalance(NamedTuple):
-    """What a part has, all as shares.
+    """Shares of one part.
 
     Attributes:
-        weight: of all weight, in [0, 1].
-        base: of all base weight, in [0, 1].
+        weight: of the total weight, in [0, 1].
+        base: of the total base weight, in [0, 1].
         objective: of the weighted loss, in [0, 1].
     """
 
@@ -18,16 +18,16 @@ class PartBalance(NamedTuple):
 
     @property
     def relative(self) -> float:
-        """How much of what its base weight gives it the part has kept; 1 for all of it."""
+        """Share of the weight over share of the base weight; 1 if they are equal."""
         return self.weight / self.base
 
 
 class Diagnosis(NamedTuple):
-    """How the weight is spread.
+    """How the weight is distributed over the parts.
 
     Attributes:
-        parts: name -> what it has; parts of base weight 0 are left out.
-        starved: names of those that are as good as switched off.
+        parts: name -> its shares; parts of base weight 0 are left out.
+        starved: names of those whose weight has collapsed.
     """
 
     parts: Mapping[str, PartBalance]
@@ -35,26 +35,26 @@ class Diagnosis(NamedTuple):
 
     def __str__(self) -> str:
         if not self.starved:
-            return 'every part has weight'
+            return 'no collapsed loss weight'
         kept = ', '.join(f'{100 * self.parts[name].relative:.1f} %' for name in self.starved)
         name, most = max(self.parts.items(), key=lambda item: item[1].weight)
         return (
-            f'left almost no weight to {", ".join(self.starved)} ({kept} of what the base weights give); {name} has '
-            f'{100 * most.weight:.1f} % of all weight, by its base weight {100 * most.base:.1f} %'
+            f'collapsed loss weights: {", ".join(self.starved)} ({kept} of the base weights); {name} has '
+            f'{100 * most.weight:.1f} % of the total weight, {100 * most.base:.1f} % by its base weight'
         )
 
 
 def diagnose(
     base_weights: Mapping[str, float], weights: Mapping[str, float], weighted: Mapping[str, float], share: float = 0.02
 ) -> Diagnosis:
-    r"""Finds parts that are starved.
+    r"""Finds parts that are starved: their loss weight has collapsed.
 
     With the weights :math:`w`, the base weights :math:`\lambda` and the weighted parts :math:`L`, a part is starved
     when both of these are below ``share``:
 
     .. math:: \frac{w_i / \sum_j w_j}{\lambda_i / \sum_j \lambda_j} \qquad \text{and} \qquad \frac{L_i}{\sum_j L_j}
 
-    The second spares methods that give large losses small weights, so that each counts. In a corner, where one part
+    The second condition exempts methods that give small weights to large losses, so that all contribute. Where one part
     has more than ``1 - share`` both of the weight and of the objective, and not by its base weight, all others are
     starved.
 

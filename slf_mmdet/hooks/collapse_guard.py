@@ -1,4 +1,4 @@
-"""Warns when a loss weight collapses, and can do something about it."""
+"""Warns when a loss weight collapses, and can reset the decision network or stop the training."""
 
 from typing import Dict, Optional, Set
 
@@ -24,16 +24,16 @@ POLICIES = dict(
 
 @HOOKS.register_module()
 class CollapseGuardHook(Hook):
-    """Looks for starved parts, see :func:`~slf_mmdet.hooks.diagnose`, in the mean of every ``patience`` iterations.
+    """Checks the mean of every ``patience`` iterations for starved parts, see :func:`~slf_mmdet.hooks.diagnose`.
 
-    That costs one look at the device, and over several processes their mean decides, so that all do the same. Without
-    a balancer in the model the hook does nothing.
+    Each check synchronises with the device once. In distributed training it is made on the mean over the processes, so
+    that all do the same. Without a balancer in the model the hook does nothing.
 
     Args:
-        share: of its weight below which a part counts as starved, in (0, 1).
+        share: threshold in (0, 1) of :func:`~slf_mmdet.hooks.diagnose`.
         patience: iterations >= 1.
         policy: ``'warn'`` writes a warning with the likely cause and what to change, once for each part.
-            ``'reset'`` also puts the decision network back to its initial probabilities, with a fresh optimizer state,
+            ``'reset'`` also resets the decision network to its initial probabilities and clears its optimizer state,
             each time. ``'stop'`` warns and ends the training as mmengine's ``EarlyStoppingHook`` does: an epoch-based
             one at the end of the epoch, with its checkpoint and evaluation.
 
@@ -60,8 +60,8 @@ class CollapseGuardHook(Hook):
         for balancer in balancers.values():
             if self.policy == 'reset' and not hasattr(balancer, 'reset'):
                 raise ValueError(
-                    "CollapseGuardHook: policy='reset' needs a balancer that can be reset, one with a decision network "
-                    f"as SLFBalancer; found {type(balancer).__name__}. Use policy='warn' or 'stop'."
+                    "CollapseGuardHook: policy='reset' needs a balancer with a decision network, such as "
+                    f"SLFBalancer; found {type(balancer).__name__}. Use policy='warn' or 'stop'."
                 )
         self._steps: Dict[str, StepsSoFar] = {prefix: StepsSoFar(balancer) for prefix, balancer in balancers.items()}
         self._warned: Dict[str, Set[str]] = {prefix: set() for prefix in balancers}
@@ -86,20 +86,20 @@ class CollapseGuardHook(Hook):
             return
         if self.policy == 'reset' or not self._warned[prefix].issuperset(found.starved):
             self._warned[prefix].update(found.starved)
-            place = f' at {prefix.rstrip("/")}' if prefix else ''
+            name = f' {prefix.rstrip("/")}' if prefix else ''
             runner.logger.warning(
                 f'CollapseGuardHook: in iterations {runner.iter + 2 - self.patience} to {runner.iter + 1} '
-                f'{type(balancer).__name__}{place} {found}. {balancer.collapse_advice()}{POLICIES[self.policy]}'
+                f'{type(balancer).__name__}{name} has {found}. {balancer.collapse_advice()}{POLICIES[self.policy]}'
             )
         if self.policy == 'reset':
             balancer.reset()
-            forget_state(runner, balancer)
+            clear_optimizer_state(runner, balancer)
         elif self.policy == 'stop':
             runner.train_loop.stop_training = True
 
 
-def forget_state(runner: Runner, module: nn.Module) -> None:
-    """Clears what the run's optimizers remember (momentum and the like) of the parameters of a module."""
+def clear_optimizer_state(runner: Runner, module: nn.Module) -> None:
+    """Clears the state (momentum and the like) of a module's parameters in the run's optimizers."""
     wrapper = runner.optim_wrapper
     for one in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
         for parameter in module.parameters():

@@ -1,4 +1,4 @@
-"""Stops a training at the first loss or gradient that is not finite, or goes on without that step."""
+"""Stops a training at the first loss or gradient that is not finite, or skips that step."""
 
 import functools
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
@@ -26,13 +26,13 @@ class NonFiniteError(FloatingPointError):
 
 
 class Batch(NamedTuple):
-    """What is known of a forward pass.
+    """A forward pass, for the message.
 
     Attributes:
         iteration: of the training, counted from 0.
         images: paths, or ids where there are no paths.
-        losses: what the detector returned, as far as it is watched: losses, and ``balance/<part>`` of a balancer.
-        parts: what the balancers were given: unweighted parts, scalars or ``(N,)`` per image.
+        losses: losses that the detector returned, and ``balance/<part>`` of a balancer.
+        parts: unweighted parts that the balancers received, scalars or ``(N,)`` per image.
     """
 
     iteration: int
@@ -43,27 +43,26 @@ class Batch(NamedTuple):
 
 @HOOKS.register_module()
 class NonFiniteGuardHook(Hook):
-    """Lets no optimizer step pass whose losses or gradients are nan or infinite.
+    """Stops optimizer steps whose losses or gradients are nan or infinite.
 
     The message names the part, its value, the iteration, the images and the weights of the parts. Where parts are
-    given per image, it names the very images. A part that is not finite but has the weight 0, because it was not
+    given per image, it names the images concerned. A part that is not finite but has the weight 0, because it was not
     selected, has no effect on the step: it is reported in a warning.
 
-    ``policy='skip'`` leaves the step out: parameters and the optimizer's state stay as they were, and floating point
-    buffers (running statistics of batch norm, what balancers remember) are put back. Counters of steps go on, and the
-    log shows the bad value. With gradient accumulation all batches of the step are left out. In distributed training
-    all processes decide alike, by one number that they exchange.
+    ``policy='skip'`` skips the step: parameters and optimizer state are unchanged, and floating-point buffers (batch
+    norm statistics, running means of balancers) are restored. Step counters advance, and the log shows the bad value.
+    With gradient accumulation all batches of the step are skipped. In distributed training all processes decide alike,
+    by one all-reduce.
 
-    Gradients that overflow under a gradient scaler (``AmpOptimWrapper``) are left to the scaler, whose business they
-    are; losses are checked there too. Deciding costs one synchronisation with the GPU per step.
+    With a gradient scaler (``AmpOptimWrapper``) gradients that overflow are left to the scaler; losses are checked
+    nevertheless. The check synchronises with the GPU once per step.
 
     Args:
         policy: ``'raise'`` or ``'skip'``.
-        max_in_a_row: with ``'skip'``, the number >= 1 of steps left out in a row after which it raises: a model that
-            is broken does not recover by skipping.
+        max_in_a_row: with ``'skip'``, the number >= 1 of consecutive skipped steps after which it raises.
 
     Attributes:
-        num_skipped: steps left out so far; the checkpoint carries the number.
+        num_skipped: steps skipped so far; saved in the checkpoint.
 
     Raises:
         ValueError: a setting is not among its choices.
@@ -88,8 +87,8 @@ class NonFiniteGuardHook(Hook):
         wrapper = runner.optim_wrapper
         if isinstance(wrapper, OptimWrapperDict):
             raise TypeError(
-                f'NonFiniteGuardHook guards the step of one optimizer, found {type(wrapper).__name__}. Leave the hook '
-                'out of the config.'
+                f'NonFiniteGuardHook supports a single optimizer, found {type(wrapper).__name__}. Remove the hook '
+                'from the config.'
             )
         self.num_skipped = runner.message_hub.runtime_info.get(SKIPPED, 0)
         model = _unwrapped(runner)
@@ -100,7 +99,7 @@ class NonFiniteGuardHook(Hook):
         for module in model.modules():
             if isinstance(module, LossBalancer):
                 self._handles.append(module.register_forward_pre_hook(self._note_parts, with_kwargs=True))
-        # mmengine calls no hook between backward pass and step; the attribute hides the method of any wrapper's class
+        # mmengine calls no hook between backward pass and step; the attribute overrides the method of the wrapper
         wrapper.step = functools.partial(self._step, runner, wrapper.step)
 
     def after_train(self, runner: Runner) -> None:
@@ -140,9 +139,9 @@ class NonFiniteGuardHook(Hook):
         message = message or 'a loss or gradient of another process is not finite: see its message'
         if self.policy == 'raise':
             raise NonFiniteError(
-                f"NonFiniteGuardHook: {message}\nLook at these images' annotations; a lower learning rate, a warm-up "
-                "or optim_wrapper.clip_grad=dict(max_norm=...) help where weights have grown; policy='skip' leaves "
-                'such steps out.'
+                f"NonFiniteGuardHook: {message}\nCheck these images' annotations; a lower learning rate, a warm-up or "
+                "optim_wrapper.clip_grad=dict(max_norm=...) help if the training diverges; policy='skip' skips such "
+                'steps.'
             )
         self._skip(runner, message)
 
@@ -158,16 +157,16 @@ class NonFiniteGuardHook(Hook):
         if self._in_a_row >= self.max_in_a_row:
             raise NonFiniteError(
                 f'NonFiniteGuardHook: {self._in_a_row} steps in a row were not finite (max_in_a_row='
-                f'{self.max_in_a_row}), so something is broken for good. The last one: {message}'
+                f'{self.max_in_a_row}). The last one: {message}'
             )
-        runner.logger.warning(f'NonFiniteGuardHook: step left out, the {self.num_skipped}. so far: {message}')
+        runner.logger.warning(f'NonFiniteGuardHook: step skipped ({self.num_skipped} so far): {message}')
 
     def _warn_of_parts(self, runner: Runner, batches: List[Batch]) -> None:
-        """A part that is not finite has the weight 0: it has no effect on the step, but something is wrong."""
+        """Reports parts that are not finite but have the weight 0, and so no effect on the step."""
         for message in _bad_batches(batches):
             runner.logger.warning(
                 f'NonFiniteGuardHook: {message} Losses and gradients are finite, since these values have the weight 0: '
-                'the step is taken.'
+                'the step is not skipped.'
             )
 
     def _are_finite(self, batches: List[Batch], wrapper: OptimWrapper) -> List[bool]:
@@ -207,7 +206,7 @@ def _image_names(samples: Any) -> List[str]:
 
 
 def _watched(losses: Dict[str, Any]) -> Dict[str, Any]:
-    """What enters the objective, and the weights; others, an accuracy without samples say, may be nan."""
+    """Losses and weights; other entries, such as an accuracy without samples, may be nan."""
     return {
         key: value.detach() if isinstance(value, Tensor) else [item.detach() for item in value]
         for key, value in losses.items()

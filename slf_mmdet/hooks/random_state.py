@@ -1,8 +1,8 @@
 """Makes the random numbers of a training a function of its seed and its step: a resumed run draws the same ones.
 
-mmengine saves the seed of a run, but not how far its random generators have come. Saving their states would not be
-enough: validation, worker processes and their number move them, too, and differ between a resumed and an
-uninterrupted run. So the generators are seeded anew for every step, from the seed and the number of the step.
+mmengine saves the seed of a run, but not the states of its random generators. Saving these would not be enough:
+validation and worker processes advance them, too, and differ between a resumed and an uninterrupted run. So the
+generators are reseeded for every step, from the seed and the number of the step.
 """
 
 import functools
@@ -21,14 +21,14 @@ _EPOCH, _ITERATION = 0, 1
 
 @HOOKS.register_module()
 class RandomStateHook(Hook):
-    """Seeds Python, NumPy and PyTorch anew for every step, and the data loader's workers for every epoch.
+    """Reseeds Python, NumPy and PyTorch for every step, and the data loader's workers for every epoch.
 
-    A run that was killed and resumed from the checkpoint of an epoch is then the uninterrupted one, to the bit where
-    the arithmetic is deterministic: on CPU, or with ``randomness=dict(deterministic=True)``. The number of worker
-    processes must be the same. Without ``randomness.seed``, the run goes on with the one that mmengine drew at first.
+    A run that is resumed from the checkpoint of an epoch then equals the uninterrupted one, bit for bit where the
+    arithmetic is deterministic: on CPU, or with ``randomness=dict(deterministic=True)``. The number of worker processes
+    must be the same. Without ``randomness.seed``, the run continues with the seed that mmengine drew at first.
 
-    Worker processes are started anew for every epoch, also with ``persistent_workers=True``: mmengine would let
-    persistent ones go on where they were, which a resumed run cannot, and the others repeat themselves.
+    Worker processes are restarted for every epoch, also with ``persistent_workers=True``, whose random states a resumed
+    run could not restore. Without this hook, workers that are not persistent draw the same numbers in every epoch.
 
     In loops that count iterations, data augmentation is replayed by mmengine, which loads and skips the data of the
     steps before; with ``num_workers=0`` and random augmentation this is not exact.
@@ -60,7 +60,7 @@ class RandomStateHook(Hook):
             sampler.seed = seed
         else:
             runner.logger.warning(
-                f'RandomStateHook: the order of the data goes on with another seed. Set randomness.seed={runner.seed}.'
+                f'RandomStateHook: the data order continues with another seed. Set randomness.seed={runner.seed}.'
             )
 
     def before_train_epoch(self, runner: Runner) -> None:

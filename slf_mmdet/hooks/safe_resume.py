@@ -1,8 +1,8 @@
-"""Resumes from the newest checkpoint that is whole, where a killed run left a broken one.
+"""Resumes from the newest intact checkpoint if the last one is broken.
 
-mmengine writes a checkpoint in place, so a run that is killed meanwhile leaves a part of it; and it resumes from the
-file that ``last_checkpoint`` names, whatever is in it. PyTorch does not compare the checksums in its files when it
-loads them: a flipped bit is a wrong weight.
+mmengine writes a checkpoint in place, so a run that is killed meanwhile leaves an incomplete file, and it resumes from
+the file that ``last_checkpoint`` names without a check. PyTorch does not verify the checksums in its files when it
+loads them, so a flipped bit is a wrong weight.
 """
 
 import pickle
@@ -21,25 +21,25 @@ _NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
 
 
 class BrokenCheckpointError(RuntimeError):
-    """A checkpoint cannot be resumed from, and there is none to take its place."""
+    """A checkpoint cannot be resumed from, and there is no other to use instead."""
 
 
 @HOOKS.register_module()
 class SafeResumeHook(Hook):
-    """Checks the checkpoint that a run is about to resume from or to load; of broken ones, the one before is used.
+    """Checks the checkpoint that a run resumes from or loads; instead of a broken one, the one before is used.
 
-    With ``--resume`` (no file given), broken checkpoints are named in the log, renamed to ``*.broken``, and
-    ``last_checkpoint`` is pointed to the newest whole one. A file that the user named is never replaced: if it is
-    broken, that is an error which names the whole ones beside it.
+    With ``--resume`` (no file given), broken checkpoints are logged and renamed to ``*.broken``, and
+    ``last_checkpoint`` is set to the newest intact one. A file that the user names is never replaced: if it is broken,
+    the error lists the intact ones in its folder.
 
     Raises:
-        BrokenCheckpointError: see above, or no whole checkpoint is left.
+        BrokenCheckpointError: see above, or no intact checkpoint is left.
     """
 
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Checks on the first process; all take its answer."""
+        """Checks in the main process; the others get the result."""
         if runner._load_from is None and not runner._resume:
             return
         answer: List[Optional[str]] = [None]
@@ -65,8 +65,10 @@ class SafeResumeHook(Hook):
         if named is None:
             self._check_last(runner)
         elif Path(named).is_file() and not _is_old_format(Path(named)) and (fault := find_fault(named)):
-            whole = [str(path) for path in numbered_checkpoints(Path(named).parent) if not find_fault(path)]
-            raise BrokenCheckpointError(f'the checkpoint {named} is broken: {fault}. Whole ones beside it: {whole}.')
+            intact = [str(path) for path in numbered_checkpoints(Path(named).parent) if not find_fault(path)]
+            raise BrokenCheckpointError(
+                f'the checkpoint {named} is broken: {fault}. Intact ones in its folder: {intact}.'
+            )
 
     def _check_last(self, runner: Runner) -> None:
         pointer = Path(runner.work_dir) / 'last_checkpoint'
@@ -80,7 +82,7 @@ class SafeResumeHook(Hook):
         for path in candidates:
             fault = find_fault(path)
             if fault is None:
-                runner.logger.warning(f'SafeResumeHook: resuming from {path}, the newest checkpoint that is whole.')
+                runner.logger.warning(f'SafeResumeHook: resuming from {path}, the newest intact checkpoint.')
                 pointer.write_text(str(path), encoding='utf-8')
                 return
             runner.logger.error(f'SafeResumeHook: the checkpoint {path} is broken: {fault}.')
@@ -88,10 +90,10 @@ class SafeResumeHook(Hook):
                 path.replace(path.with_name(f'{path.name}.broken'))
         if last:
             raise BrokenCheckpointError(
-                f'{pointer} names {last}, but neither it nor another checkpoint in {folder} is whole (broken ones are '
+                f'{pointer} names {last}, but neither it nor another checkpoint in {folder} is intact (broken ones are '
                 'named *.broken now). Remove last_checkpoint to start from the beginning.'
             )
-        pointer.unlink(missing_ok=True)  # it is empty, and mmengine would resume from a file of no name
+        pointer.unlink(missing_ok=True)  # it is empty, and mmengine would try to resume from ''
 
 
 def numbered_checkpoints(folder: Path) -> List[Path]:
@@ -101,13 +103,13 @@ def numbered_checkpoints(folder: Path) -> List[Path]:
 
 
 def find_fault(path: Union[str, Path]) -> Optional[str]:
-    """What is wrong with a checkpoint file. Nothing in it is executed.
+    """Describes what is wrong with a checkpoint file. Nothing in it is executed.
 
     Args:
         path: file that ``torch.save`` wrote: a zip archive, whose every entry has a CRC-32.
 
     Returns:
-        ``None`` if it is whole.
+        ``None`` if it is intact.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -118,7 +120,7 @@ def find_fault(path: Union[str, Path]) -> Optional[str]:
     except OSError as error:
         return f'it cannot be read ({error.strerror or error})'
     except pickle.UnpicklingError:
-        return None  # unharmed, but of a type that is not loaded: whoever loads it will say so
+        return None  # intact, but holds a type that weights_only rejects; loading it reports that
     except Exception as error:  # BadZipFile, and whatever else damaged headers lead to
         reason = str(error).partition('\n')[0] or type(error).__name__
         return f'it was cut short or overwritten ({reason})'

@@ -1,4 +1,4 @@
-"""Losses: pure functions over tensors, and the registered modules over them."""
+"""Losses: pure functions of tensors, and registered modules that call them."""
 
 from .adaptive_robust import AdaptiveRobustLoss, general_robust, robust_nll
 from .bi_tempered import BiTemperedLoss, bi_tempered, binary_bi_tempered

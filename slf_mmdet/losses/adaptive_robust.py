@@ -1,8 +1,8 @@
 r"""The general and adaptive robust loss (Barron, CVPR 2019).
 
 One formula whose shape :math:`\alpha` runs from squared error (2) over Charbonnier (1), Cauchy (0) and Geman-McClure
-(-2) to Welsch (minus infinity), and whose scale c is where it leaves the parabola. Read as the negative logarithm of a
-density, it can learn both: a small :math:`\alpha` forgives outliers but costs normalisation.
+(-2) to Welsch (minus infinity), and whose scale c is where it departs from the parabola. As the negative logarithm of a
+density, it can learn both: a small :math:`\alpha` tolerates outliers, but has a larger normalisation constant.
 """
 
 import math
@@ -48,7 +48,7 @@ def general_robust(residual: Tensor, alpha: Union[float, Tensor], scale: Union[f
             return -torch.expm1(-square / 2)
         if alpha == math.inf:
             return torch.expm1(square / 2)
-    # A learnt alpha passes through 0 and 2: kept this far from both, the formula agrees with its limits to that order.
+    # A learnt alpha can pass through 0 and 2: at this distance the formula agrees with its limits to that order
     tiny = math.sqrt(torch.finfo(residual.dtype).eps)
     alpha = torch.as_tensor(alpha, dtype=residual.dtype, device=residual.device)
     distance = (alpha - 2).abs().clamp_min(tiny)
@@ -95,9 +95,9 @@ class AdaptiveRobustLoss(ReducedLoss):
         num_channels: D, size of the last dimension of ``pred``: number of classes, or 4 for boxes.
         alpha: fixed shape; ``None`` learns one of each channel.
         scale: fixed scale c > 0; ``None`` learns one of each channel.
-        alpha_range: open interval within [0, 2] that a learnt shape stays in; it starts in the middle.
-        initial_scale: where a learnt scale starts.
-        min_scale: what a learnt scale stays above.
+        alpha_range: open interval within [0, 2] of a learnt shape, which starts in the middle.
+        initial_scale: initial value of a learnt scale.
+        min_scale: lower bound of a learnt scale.
         activation: ``'none'`` for regression; ``'softmax'`` or ``'sigmoid'`` for the residuals of class probabilities,
             whose target may be a class index.
         reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`.

@@ -1,4 +1,4 @@
-"""What all losses of this package have in common: weights, averaging and arithmetic as in mmdet's losses."""
+"""Base class of the losses: weights, reduction and arithmetic as in mmdet's losses."""
 
 from abc import ABCMeta, abstractmethod
 from typing import Any, Optional, Union
@@ -13,8 +13,8 @@ REDUCTIONS = ('none', 'mean', 'sum')
 def match_weight(weight: Tensor, loss: Tensor) -> Tensor:
     """Shapes weights to losses.
 
-    A weight per sample ``(N,)`` counts for all elements ``(N, ...)`` of the sample; of weights per element, a loss per
-    sample ``(N,)`` takes the mean, as mmdet's IoU losses do.
+    A weight per sample ``(N,)`` applies to all elements ``(N, ...)`` of the sample; weights per element are averaged
+    for a loss per sample ``(N,)``, as in mmdet's IoU losses.
     """
     if weight.dim() < loss.dim():
         return weight.view(*weight.shape, *[1] * (loss.dim() - weight.dim()))
@@ -45,12 +45,12 @@ class ReducedLoss(nn.Module, metaclass=ABCMeta):
 
     @abstractmethod
     def unreduced(self, pred: Tensor, target: Any, **kwargs: Any) -> Tensor:
-        """The loss of each sample ``(N,)`` or of each element ``(N, ...)``, not weighted yet.
+        """The unweighted loss of each sample ``(N,)`` or of each element ``(N, ...)``.
 
         Args:
             pred: fp32 at least.
-            target: as the head gave it.
-            kwargs: what else it gave. Always in it: ``weight``, for formulas that are normalised over the samples.
+            target: as passed by the head.
+            kwargs: further arguments of the head, and always ``weight``, for formulas that are normalised over samples.
         """
 
     def forward(
@@ -65,12 +65,12 @@ class ReducedLoss(nn.Module, metaclass=ABCMeta):
         """Computes the loss.
 
         Args:
-            pred: what the head put out, ``(N, ...)``.
-            target: what it should have put out.
+            pred: prediction of the head, ``(N, ...)``.
+            target: ground truth.
             weight: per sample ``(N,)`` or per element.
             avg_factor: number that the sum is divided by, with the reduction ``'mean'``.
             reduction_override: replaces ``reduction`` in this call.
-            kwargs: handed on to the formula.
+            kwargs: passed to the formula.
         """
         reduction = self._reduction(reduction_override)
         with torch.autocast(pred.device.type, enabled=False):

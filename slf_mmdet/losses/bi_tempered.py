@@ -2,7 +2,7 @@ r"""The bi-tempered logistic loss (Amid et al., "Robust Bi-Tempered Logistic Los
 
 :math:`\log_t x = (x^{1-t} - 1) / (1 - t)` and its inverse :math:`\exp_t` replace logarithm and exponential: t1 < 1
 bounds the loss of an outlier, t2 > 1 gives softmax a heavy tail, so that mislabelled examples far from the boundary
-pull less. With t1 = t2 = 1 it is cross-entropy.
+have less influence. With t1 = t2 = 1 it is cross-entropy.
 
 Everything is computed from :math:`\log p`, which stays finite where p underflows, and the gradient is the analytic one
 of the converged normalisation.
@@ -19,7 +19,7 @@ from ..utils.checks import is_number
 from .base import ReducedLoss
 from .class_scores import one_hot_target
 
-_NEWTON_STEPS = 12  # quadratic from the first step on; 6 to 8 reach fp32, for t in [0.2, 10] and C up to 10,000
+_NEWTON_STEPS = 12  # converges quadratically; 6 to 8 reach fp32 for t in [0.2, 10] and C up to 10,000
 
 
 def tempered_log_softmax(activations: Tensor, t: float) -> Tensor:
@@ -70,9 +70,9 @@ class _BiTempered(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         log_p, target = ctx.saved_tensors
         t1, t2 = ctx.temperatures
-        pull = (log_p.exp() - target) * _power(log_p, t2 - t1)
+        difference = (log_p.exp() - target) * _power(log_p, t2 - t1)
         escort = (t2 * log_p).softmax(-1)
-        return grad.unsqueeze(-1) * (pull - escort * pull.sum(-1, keepdim=True)), None, None, None
+        return grad.unsqueeze(-1) * (difference - escort * difference.sum(-1, keepdim=True)), None, None, None
 
 
 def _power(log_p: Tensor, exponent: float) -> Tensor:
@@ -101,7 +101,7 @@ def bi_tempered(pred: Tensor, target: Tensor, t1: float = 0.8, t2: float = 1.2) 
         ``(...)``, >= 0, bounded by 1 / (1 - t1) where t1 < 1 and the target is one-hot.
 
     Examples:
-        >>> bi_tempered(torch.tensor([[100.0, 0.0]]), torch.tensor([1]), t1=0.5)  # an outlier cannot cost more than 2
+        >>> bi_tempered(torch.tensor([[100.0, 0.0]]), torch.tensor([1]), t1=0.5)  # the loss of an outlier is at most 2
         tensor([1.9990])
     """
     return _BiTempered.apply(pred, one_hot_target(target, pred), t1, t2)
@@ -129,7 +129,7 @@ class BiTemperedLoss(ReducedLoss):
     """See :func:`bi_tempered` and, with ``use_sigmoid``, :func:`binary_bi_tempered`.
 
     Args:
-        t1: in [0, 1]; the lower, the less an outlier costs.
+        t1: in [0, 1]; the lower, the smaller the loss of an outlier.
         t2: >= t1 and > 0; the higher, the heavier the tail.
         use_sigmoid: independent classes, as in heads that leave the background without a channel.
         reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`.

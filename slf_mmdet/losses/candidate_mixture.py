@@ -1,4 +1,4 @@
-"""Mixtures of interchangeable losses, sample by sample, for any loss slot of mmdet: what the two kinds of SLF share."""
+"""Mixtures of interchangeable losses, sample by sample, for any loss of mmdet: the base of the two kinds of SLF."""
 
 from abc import ABCMeta, abstractmethod
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
@@ -19,22 +19,22 @@ OVER_ELEMENTS = ('sum', 'mean')
 
 
 class CandidateMixture(nn.Module, metaclass=ABCMeta):
-    """The mixture of candidate losses that a decision network decides, sample by sample.
+    """A mixture of candidate losses, weighted by a decision network sample by sample.
 
     Args:
-        candidates: configs of registered losses, ours or mmdet's. A key ``name`` besides names the candidate in the
-            log; it is the type otherwise.
+        candidates: configs of registered losses, ours or mmdet's. An additional key ``name`` names the candidate in
+            the log; it defaults to the type.
         feature_dim: size of a sample of the prediction: C, or C + 1 in heads with softmax and a background, for
             ``loss_cls``; 4 for ``loss_bbox``; H * W for ``loss_mask``. With 1 every sample gets the same weights.
         sampler: config of a :class:`~slf_mmdet.slf.Sampler`; its steps are calls of the loss.
         hidden_dim: width of the decision network's hidden layer.
         initial: ``(n,)`` probabilities that the decision network starts from; ``None`` for a random start.
-        over_elements: how the elements of a sample, its C classes say, make up a candidate's value: ``'sum'``, or
-            ``'mean'`` as in Keras. It decides how large candidates are beside those that have one value per sample, and
-            so which one gets the weight.
-        use_sigmoid: as mmdet's heads ask it of ``loss_cls``; the candidates must agree.
-        use_mask: for ``loss_mask`` of mask heads, which predict a mask of each class and give the class as third
-            argument: candidates see the mask of that class as H * W logits, for sigmoid.
+        over_elements: how the elements of a sample, such as its C classes, are reduced to a candidate's value:
+            ``'sum'``, or ``'mean'`` as in Keras. It sets the scale of candidates relative to those with one value per
+            sample, and so which one gets the weight.
+        use_sigmoid: of ``loss_cls``, which mmdet's heads read; the candidates must have the same.
+        use_mask: for ``loss_mask`` of mask heads, which predict a mask of each class and pass the class as third
+            argument: candidates get the mask of that class as H * W logits, for sigmoid.
         reduction: ``'mean'``, ``'sum'``, or ``'none'`` for one value per sample.
         loss_weight: factor of the result.
 
@@ -82,15 +82,15 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
         self._samples_seen = 0
 
     @abstractmethod
-    def _weigh(self, losses: Tensor, features: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
-        """Decides the weights of the candidates.
+    def _compute_weights(self, losses: Tensor, features: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+        """Computes the weights of the candidates.
 
         Args:
             losses: ``(N, n)`` of each sample under each candidate.
             features: ``(N, D)`` the prediction.
 
         Returns:
-            ``(N, n)`` weights that sum to 1; and a scalar of which only the gradient counts, or ``None``.
+            ``(N, n)`` weights that sum to 1; and a scalar of which only the gradient is used, or ``None``.
         """
 
     @torch.compiler.disable  # as in LossBalancer
@@ -106,12 +106,12 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
         """Computes the loss.
 
         Args:
-            pred: what the head put out, ``(N, ...)`` with ``feature_dim`` numbers per sample.
-            target: as the candidates take it.
+            pred: prediction of the head, ``(N, ...)`` with ``feature_dim`` numbers per sample.
+            target: of the candidates.
             weight: per sample ``(N,)`` or per element; with ``use_mask`` the class of each mask.
             avg_factor: number that the sum is divided by, with the reduction ``'mean'``.
             reduction_override: replaces ``reduction`` in this call.
-            kwargs: handed on to the candidates.
+            kwargs: passed to the candidates.
         """
         reduction = reduction_override or self.reduction
         require(
@@ -122,11 +122,11 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
             target, weight = target.flatten(1), None
         with torch.autocast(pred.device.type, enabled=False):
             pred = pred.to(torch.promote_types(pred.dtype, torch.float32))
-            # Without an avg_factor the mean is over all elements, with one their sum counts: see weight_reduce_loss.
+            # Without avg_factor the mean is over all elements, with it their sum is divided: see weight_reduce_loss
             mean = self.over_elements == 'mean' or (reduction == 'mean' and avg_factor is None)
             losses = self._candidate_losses(pred, target, weight, mean, kwargs)
-            weights, aux_loss = self._weigh(losses, self._features(pred))
-            self._remember(weights.detach())
+            weights, aux_loss = self._compute_weights(losses, self._features(pred))
+            self._record(weights.detach())
             mixed = weighted(weights, losses).sum(-1)
             loss = self.loss_weight * weight_reduce_loss(mixed, None, reduction, avg_factor)
             if aux_loss is None or len(pred) == 0:
@@ -134,15 +134,15 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
             return loss + (aux_loss - aux_loss.detach()) / loss.numel()
 
     def get_cls_channels(self, num_classes: int) -> int:
-        """Channels that the head needs, where the candidates say so (``custom_cls_channels``)."""
+        """Channels that the head needs, where the candidates define them (``custom_cls_channels``)."""
         return self._first.get_cls_channels(num_classes)
 
     def get_activation(self, cls_score: Tensor) -> Tensor:
-        """Class probabilities, where the candidates have their own (``custom_activation``)."""
+        """Class probabilities, where the candidates define them (``custom_activation``)."""
         return self._first.get_activation(cls_score)
 
     def get_accuracy(self, cls_score: Tensor, labels: Tensor) -> Dict[str, Tensor]:
-        """Accuracies for the log, where the candidates have their own (``custom_accuracy``)."""
+        """Accuracies for the log, where the candidates define them (``custom_accuracy``)."""
         return self._first.get_accuracy(cls_score, labels)
 
     @property
@@ -150,7 +150,7 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
         return self.candidates[0]
 
     def mean_weights(self) -> Dict[str, Tensor]:
-        """Mean weight of each candidate over all samples since this was last called; empty without any."""
+        """Mean weight of each candidate over all samples since the last call; empty without samples."""
         if self._weights_seen is None:
             return {}
         mean = self._weights_seen / self._samples_seen
@@ -172,11 +172,11 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
                 raise ValueError(
                     f'{type(self).__name__}: the candidate {name!r} cannot be computed from '
                     f'predictions of shape {tuple(pred.shape)} and targets of shape {shape}. All candidates get the '
-                    'same input: take losses of class scores only, or of boxes only, as the slot of the head asks. '
+                    'same input: use losses of class scores only, or of boxes only, as the head requires. '
                     f'{type(error).__name__}: {error}'
                 ) from error
             if loss.dim() == 0 and (len(pred) == 0 or (weight is not None and not weight.any())):
-                loss = loss.expand(len(pred))  # the single zero that mmdet's box losses give where no sample counts
+                loss = loss.expand(len(pred))  # mmdet's box losses return a single zero where all weights are 0
             if loss.shape[:1] != pred.shape[:1]:
                 raise ValueError(
                     f'{type(self).__name__}: the candidate {name!r} must give a value per sample or element of '
@@ -188,7 +188,7 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
         return torch.stack(losses, dim=1)
 
     def _features(self, pred: Tensor) -> Tensor:
-        """What the decision network sees, ``(N, D)``."""
+        """Input of the decision network, ``(N, D)``."""
         features = pred.flatten(1) if pred.dim() > 1 else pred.unsqueeze(1)
         if features.shape[1] != self.feature_dim:
             raise ValueError(
@@ -197,7 +197,7 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
             )
         return features
 
-    def _remember(self, weights: Tensor) -> None:
+    def _record(self, weights: Tensor) -> None:
         if len(weights):
             self.last_weights = weights.mean(0)
             total = weights.sum(0)
@@ -211,12 +211,12 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
             if found is not None and bool(found) != wanted:
                 raise ValueError(
                     f'{type(self).__name__}: use_sigmoid is {self.use_sigmoid}, use_mask is {self.use_mask}, but the '
-                    f'candidate {name!r} has use_sigmoid={found}. All must read the scores in the same way: set '
+                    f'candidate {name!r} has use_sigmoid={found}. All must use the same activation: set '
                     f'use_sigmoid={wanted} in the candidate.'
                 )
 
     def _adopt_custom_interface(self) -> None:
-        """Takes over what some classification losses tell mmdet's heads about their channels and scores."""
+        """Adopts the attributes by which some classification losses define channels and scores of mmdet's heads."""
         for flag in ('custom_cls_channels', 'custom_activation', 'custom_accuracy'):
             found = {name: bool(getattr(loss, flag, False)) for name, loss in zip(self.names, self.candidates)}
             if len(set(found.values())) > 1:

@@ -1,9 +1,9 @@
 r"""The five interchangeable classification losses of the Stochastic Loss Function (Liu & Lai, AAAI 2020).
 
 All of them compare class probabilities :math:`p` (softmax or sigmoid of the logits) with the one-hot class :math:`y`.
-The paper names them only; the formulas are those of Keras, whose names it uses. Those that are a mean over classes
-there come per class here, so that the head's averaging decides: the mean over all elements is Keras's value, the sum
-over ``avg_factor``, mmdet's habit, is C times that and of the size of the other losses.
+The paper only names them; the formulas are those of Keras, whose names it uses. Losses that Keras averages over classes
+are returned per class here, and reduced as the head requires: the mean over all elements is Keras's value; the sum
+divided by ``avg_factor``, as usual in mmdet, is C times that, of the scale of the other losses.
 """
 
 from typing import Any
@@ -53,7 +53,7 @@ def cosine_proximity(pred: Tensor, target: Tensor, use_sigmoid: bool = False) ->
     r""":math:`1 - \cos(p, y)` of each sample, ``(N,)``; 1 where y is all zeros, which is mmdet's background.
 
     Keras has :math:`-\cos`. The constant changes no gradient of the model, but keeps the loss >= 0: a decision network
-    would prefer a negative one, however bad its sample. Arguments as in :func:`mean_squared_error`.
+    would always prefer a negative one. Arguments as in :func:`mean_squared_error`.
     """
     return 1 - F.cosine_similarity(probabilities(pred, use_sigmoid), one_hot_target(target, pred), dim=-1)
 

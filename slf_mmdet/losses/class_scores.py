@@ -1,4 +1,4 @@
-"""From logits and class targets, in the forms that heads give them, to probabilities and one-hot vectors."""
+"""Converts logits and class targets, in the forms that heads pass them, to probabilities and one-hot vectors."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ def one_hot_target(target: Tensor, pred: Tensor) -> Tensor:
 
     Args:
         target: class index ``(N,)`` from 0 to C; C, mmdet's background where there is no channel for it, gives a row of
-            zeros. Or ``(N, C)``, probabilities that are passed on.
+            zeros. Or ``(N, C)``, probabilities, which are returned.
         pred: ``(N, C)``.
     """
     if target.dim() == pred.dim():
@@ -23,7 +23,7 @@ def log_probabilities(pred: Tensor, use_sigmoid: bool = False) -> tuple[Tensor, 
     r"""Stable :math:`\log p` and :math:`\log(1 - p)` of logits ``(N, C)``, finite in value and gradient.
 
     With softmax, :math:`\log(1 - p_i)` is the log-sum-exp of the other logits minus that of all. That is
-    ``log1p(-p)``, save for the largest p, the only one that can come near 1.
+    ``log1p(-p)``, except for the largest p, the only one that can be close to 1.
     """
     if use_sigmoid:
         return F.logsigmoid(pred), F.logsigmoid(-pred)

@@ -1,7 +1,7 @@
 r"""IoU-balanced losses (Wu et al., "IoU-balanced Loss Functions for Single-stage Object Detection", 2019).
 
-Positive examples weigh as their predicted box overlaps the object, :math:`\mathrm{IoU}^\eta`: well located ones more.
-The weights carry no gradient and are normalised so that the loss of all positives together stays what it was.
+Positive examples are weighted by the IoU of their predicted box with the object, :math:`\mathrm{IoU}^\eta`. The weights
+are constants for the gradient, and normalised so that the sum of the loss over all positives is unchanged.
 """
 
 from typing import Any, Optional, Tuple
@@ -18,12 +18,12 @@ from .class_scores import one_hot_target
 
 
 def keep_sum(loss: Tensor, factor: Tensor, weight: Optional[Tensor] = None) -> Tensor:
-    """``loss * factor`` times the constant that keeps its weighted sum; ``loss`` itself where there is none.
+    """``loss * factor``, rescaled to the weighted sum of ``loss``; ``loss`` itself where that is impossible.
 
     Args:
         loss: >= 0, any shape.
         factor: >= 0, of the same shape; taken as a constant.
-        weight: of each sample or element; those of weight 0 have no part in the sum.
+        weight: of each sample or element, in the sum.
     """
     with torch.no_grad():
         counted = loss if weight is None else loss * match_weight(weight, loss)
@@ -40,7 +40,7 @@ def iou_balanced_cls(
     use_sigmoid: bool = True,
     weight: Optional[Tensor] = None,
 ) -> Tensor:
-    r"""Cross-entropy in which positives weigh :math:`\mathrm{IoU}^\eta`.
+    r"""Cross-entropy with positives weighted by :math:`\mathrm{IoU}^\eta`.
 
     Args:
         pred: logits ``(N, C)``.
@@ -69,7 +69,7 @@ def iou_balanced_cls(
 def iou_balanced_smooth_l1(
     pred: Tensor, target: Tensor, iou: Tensor, delta: float = 1.5, beta: float = 1.0, weight: Optional[Tensor] = None
 ) -> Tensor:
-    r"""Smooth L1 in which boxes weigh :math:`\mathrm{IoU}^\delta`.
+    r"""Smooth L1 with boxes weighted by :math:`\mathrm{IoU}^\delta`.
 
     Args:
         pred: boxes ``(N, 4)``.
@@ -91,12 +91,12 @@ def iou_balanced_smooth_l1(
 class IoUBalancedClsLoss(ReducedLoss):
     """See :func:`iou_balanced_cls`.
 
-    For the heads of mmdet that hand the IoU to their classification loss as the target ``(labels, IoU)``: GFL, LD and
-    RTMDet, in place of their QualityFocalLoss.
+    For the heads of mmdet that pass the IoU to their classification loss in the target ``(labels, IoU)``: GFL, LD and
+    RTMDet, instead of their QualityFocalLoss.
 
     Args:
         eta: >= 0; 0 is plain cross-entropy.
-        use_sigmoid: as the head's.
+        use_sigmoid: of the head.
         reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`.
 
     Raises:
@@ -118,8 +118,8 @@ class IoUBalancedClsLoss(ReducedLoss):
         if not (isinstance(target, (tuple, list)) and len(target) == 2):
             raise ValueError(
                 'IoUBalancedClsLoss: the target must be the pair (labels, IoU), found '
-                f'{type(target).__name__}. GFLHead, LDHead and RTMDetHead give one; other heads do not know the IoU '
-                'when they call this loss.'
+                f'{type(target).__name__}. GFLHead, LDHead and RTMDetHead pass one; other heads do not compute the IoU '
+                'before they call this loss.'
             )
         labels, iou = target
         return iou_balanced_cls(pred, labels, iou, self.eta, self.use_sigmoid, weight)

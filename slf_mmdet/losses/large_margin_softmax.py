@@ -1,6 +1,6 @@
 r"""Large-margin softmax (Liu et al., "Large-Margin Softmax Loss for Convolutional Neural Networks", ICML 2016).
 
-The loss is cross-entropy; what differs is the last linear layer, whose logit of the true class is lowered in training:
+The loss is cross-entropy; the last linear layer lowers the logit of the true class in training:
 :math:`\|W_y\| \|x\| \cos\theta_y` becomes :math:`\|W_y\| \|x\| \psi(\theta_y)`, as if the angle were m times as wide.
 """
 
@@ -20,7 +20,7 @@ def large_margin_logits(
 ) -> Tensor:
     r"""Logits with a margin on the true class, Eq. 4-7.
 
-    :math:`\psi(\theta) = (-1)^k \cos(m\theta) - 2k` on :math:`\theta \in [k\pi/m, (k+1)\pi/m]`, which falls all the way
+    :math:`\psi(\theta) = (-1)^k \cos(m\theta) - 2k` on :math:`\theta \in [k\pi/m, (k+1)\pi/m]`, which decreases
     from 1 to :math:`1 - 2m`; :math:`\cos(m\theta)` is a polynomial in :math:`\cos\theta`, so no gradient of an arc
     cosine is needed.
 
@@ -57,7 +57,7 @@ def large_margin_logits(
 
 @MODELS.register_module()
 class LargeMarginLinear(nn.Module):
-    r"""A linear layer without a bias whose logits carry the margin while it trains.
+    r"""A linear layer without a bias whose logits have a margin in training.
 
     Args:
         in_features: D.
@@ -65,7 +65,7 @@ class LargeMarginLinear(nn.Module):
         margin: m >= 1; the paper uses 2 to 4.
         annealing: :math:`\lambda` >= 0, the weight of the unchanged logit against the changed one, a number or
             ``dict(value=..., schedulers=[...])`` in the vocabulary of mmengine's parameter schedulers, counted in
-            training steps. The paper starts high and lowers it: from a random start the plain loss converges easier.
+            training steps. The paper starts with a large one and lowers it, since the plain loss converges more easily.
 
     Raises:
         ValueError: a setting is out of its range.

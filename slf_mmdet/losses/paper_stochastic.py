@@ -17,8 +17,8 @@ class PaperStochasticLoss(CandidateMixture):
     .. math:: L = \sum_i \hat p_i \ell_i, \qquad \hat p = \frac 1 K \sum_{k=1}^K \mathcal G\left(h(f(x; w); v)\right)
 
     is minimised over the head's and the decision network's parameters (Liu & Lai, AAAI 2020, Eq. 4, 9-11 and Algorithm
-    1). All weight goes to the candidate that is smallest, also by scale, and a network can lose a class by it, see
-    docs/classification.md.
+    1). All weight goes to the candidate that is smallest, also by scale, which can prevent a network from learning a
+    class, see docs/classification.md.
 
     Args:
         candidates: see :class:`~slf_mmdet.losses.CandidateMixture`, as for the others that are not listed here.
@@ -45,5 +45,5 @@ class PaperStochasticLoss(CandidateMixture):
         initial = initial_probabilities(start, len(candidates), type(self).__name__)
         super().__init__(candidates, feature_dim, sampler, hidden_dim, initial, **kwargs)
 
-    def _weigh(self, losses: Tensor, features: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+    def _compute_weights(self, losses: Tensor, features: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
         return self.sampler(self.decision_network(features)), None

@@ -44,7 +44,7 @@ class SmoothZeroOneLoss(ReducedLoss):
     """See :func:`smooth_zero_one`.
 
     Args:
-        precision: K > 0. Large values come near the 0-1 loss, but leave a gradient to samples near the boundary only.
+        precision: K > 0. Large values approach the 0-1 loss, but only samples near the boundary have a gradient.
         use_sigmoid: C problems of two classes instead of one of C classes.
         reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`.
 

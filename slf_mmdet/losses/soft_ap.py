@@ -22,7 +22,7 @@ def soft_average_precision(
     iou_thr: float = 0.5,
     iou_tau: float = 0.05,
 ) -> Tensor:
-    r"""Mean over the classes of how high the correct detections of a batch rank, with ranks and hits relaxed.
+    r"""Mean average precision of the detections of a batch, with ranks and hits relaxed.
 
     As Smooth-AP (Brown et al., ECCV 2020), over the best-scored detections of all images together. For a class with G
     objects, and its detections i, j:
@@ -31,11 +31,11 @@ def soft_average_precision(
               b_{ij} = \sigma\left(\frac{\log s_j - \log s_i}{\tau}\right), \qquad
               q_i = \sigma\left(\frac{IoU_i - 0.5}{\tau_{IoU}}\right)
 
-    As the metric, it sees the order of the scores alone: a factor on all of them changes nothing. And an object counts
-    once: its hit is the best-scored detection of its class that overlaps it by ``iou_thr``, or else the one that
-    overlaps it most; all other detections have :math:`q = 0`. A measure without these two properties asks for weights
-    that make all scores large. As both temperatures go to 0 it is the average precision, without the envelope that
-    PASCAL VOC lays over precisions.
+    Like the metric, it is invariant to a common factor of all scores, and an object counts once: its hit is the
+    best-scored detection of its class that overlaps it by ``iou_thr``, or else the one that overlaps it most; all other
+    detections have :math:`q = 0`. A measure without these two properties would reward weights that make all scores
+    large. As both temperatures go to 0 it is the average precision, without the interpolation of precisions in PASCAL
+    VOC.
 
     Args:
         boxes: ``(D, 4)`` x1, y1, x2, y2 in any unit, after non-maximum suppression.
@@ -46,8 +46,8 @@ def soft_average_precision(
         gt_labels: ``(G,)``.
         gt_image: ``(G,)``.
         num_candidates: the number of detections, best first.
-        score_tau: :math:`\tau` > 0; scores within this share of each other are about equal.
-        iou_thr: IoU from which a detection is more right than wrong.
+        score_tau: :math:`\tau` > 0; scores whose logarithms differ by less are about equal.
+        iou_thr: IoU at which :math:`q = 0.5`.
         iou_tau: :math:`\tau_{IoU}` > 0.
 
     Returns:
@@ -92,7 +92,7 @@ def best_detections(
 
 
 def _one_each(iou: Tensor, iou_thr: float) -> Tensor:
-    """Which of the detections ``(D,)``, best first, is the hit of which object ``(G,)``: ``(D, G)``, one for each.
+    """Assigns to each object ``(G,)`` one of the detections ``(D,)``, best first, as its hit: ``(D, G)``.
 
     A detection can be the hit only of the object that it overlaps most.
     """

@@ -21,13 +21,13 @@ from .candidate_mixture import CandidateMixture
 class StochasticLoss(CandidateMixture):
     r"""Mixes candidate losses, sample by sample, with weights that a decision network learns.
 
-    For each sample (an image, an anchor, a box) the decision network maps what the head put out for it to probabilities
+    For each sample (an image, an anchor, a box) the decision network maps the prediction of the head to probabilities
     p over the n candidates (Liu & Lai, AAAI 2020, Eq. 4); the sampler makes weights :math:`\hat p` of them (Eq. 9-10),
     and the loss of the sample is :math:`\sum_i \hat p_i \ell_i` (Eq. 11). As in :class:`~slf_mmdet.slf.SLFBalancer`,
     the decision network minimises :math:`\sum_i \hat p_i c_i + \kappa\, KL(p \| q)` with the costs c of a signal, and
     the prior q, where p starts.
 
-    Goes wherever mmdet takes a ``loss_cls``, ``loss_bbox`` or ``loss_mask``. Candidates apply weights per sample or
+    Can be used for any ``loss_cls``, ``loss_bbox`` or ``loss_mask`` of mmdet. Candidates apply weights per sample or
     element themselves; their own ``reduction`` has no effect, their ``loss_weight`` has. With the default signal the
     decision network prefers candidates that are small by scale: bring them to one scale, see ``over_elements``.
 
@@ -37,9 +37,9 @@ class StochasticLoss(CandidateMixture):
     Args:
         candidates: see :class:`~slf_mmdet.losses.CandidateMixture`, as for the others that are not listed here.
         feature_dim: see there.
-        signal: config of a :class:`~slf_mmdet.slf.Signal`; those that need what a detector offers cannot be had here.
+        signal: config of a :class:`~slf_mmdet.slf.Signal`; those that need a detector are not available here.
         sampler: config of a :class:`~slf_mmdet.slf.Sampler`.
-        base_weights: a number > 0 for each candidate, whose shares are q; ``None`` for equal ones.
+        base_weights: a number > 0 for each candidate, q up to normalisation; ``None`` for equal ones.
         kl_weight: :math:`\kappa` >= 0, the KL penalty coefficient.
         hidden_dim: width of the decision network's hidden layer.
         kwargs: see :class:`~slf_mmdet.losses.CandidateMixture`.
@@ -72,11 +72,11 @@ class StochasticLoss(CandidateMixture):
         self.kl_weight = float(kl_weight)
         self.signal: Signal = build_component(signal, f'{owner}.signal', Signal, num_parts=count)
 
-    def _weigh(self, losses: Tensor, features: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+    def _compute_weights(self, losses: Tensor, features: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
         log_p = self.decision_network(features.detach())
         weights = self.sampler(log_p)
         if len(losses) == 0:
-            return weights.detach(), None
+            return weights, None  # parameters get a gradient of 0, as DistributedDataParallel expects
         # Processes call the loss a different number of times, so they exchange nothing here
         step = Step(losses, self.names, features, training=False)
         costs = self.signal.costs(step, self.prior, weights.detach())

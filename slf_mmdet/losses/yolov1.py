@@ -1,8 +1,8 @@
 r"""The four parts of the YOLO loss (Redmon et al., CVPR 2016, Eq. 3), as darknet's ``detection_layer.c`` computes them.
 
 An image is a grid of S x S cells; a cell predicts B boxes and C class scores, all linear outputs. Boxes are (x, y, w,
-h): x and y the centre's offset within its cell (0 to 1), w and h fractions of the image. The network puts out sqrt(w)
-and sqrt(h) directly, so no square root of a prediction is ever taken.
+h): x and y the centre's offset within its cell (0 to 1), w and h fractions of the image. The network outputs sqrt(w)
+and sqrt(h) directly, so no square root of a prediction is taken.
 
 Everything is vectorised over images, cells and boxes, without host synchronisation.
 """
@@ -26,7 +26,7 @@ class YOLOV1Targets(NamedTuple):
         image: ``(M,)`` index of the object's image in the batch.
         row: ``(M,)`` row of its cell.
         column: ``(M,)`` column of its cell.
-        kept: ``(M,)`` bool: the cell predicts this object; of several in one cell, it does the first.
+        kept: ``(M,)`` bool: the cell predicts this object; of several in one cell, only the first.
         boxes: ``(M, 4)`` x, y offset in the cell, w, h of the image.
         labels: ``(M,)`` class index.
     """
@@ -39,15 +39,16 @@ class YOLOV1Targets(NamedTuple):
     labels: Tensor
 
     def cells_of(self, by_cell: Tensor) -> Tensor:
-        """Rows of the objects' cells ``(M, ...)`` of something that each cell has, ``(N, S, S, ...)``."""
+        """Values ``(M, ...)`` of the objects' cells, from those of all cells ``(N, S, S, ...)``."""
         return by_cell[self.image, self.row, self.column]
 
 
 def yolov1_targets(boxes: Tensor, labels: Tensor, image: Tensor, num_images: int, grid_size: int) -> YOLOV1Targets:
     """Assigns the M objects of a batch to cells.
 
-    An object belongs to the cell that holds its centre; a centre on the right or bottom edge of the image belongs to
-    the last cell. Of several objects in one cell the first one listed keeps it, as in darknet.
+    An object belongs to the cell that contains its centre; a centre on the right or bottom edge of the image belongs to
+    the last cell. Of several objects in one cell the first one listed is kept, as in darknet, which shuffles the
+    objects of an image before.
 
     Args:
         boxes: ``(M, 4)`` centre x, centre y, width, height as fractions of the image.
@@ -68,7 +69,7 @@ def yolov1_targets(boxes: Tensor, labels: Tensor, image: Tensor, num_images: int
 
 
 def split_output(output: Tensor, boxes_per_cell: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Takes the head's output apart.
+    """Splits the head's output.
 
     Args:
         output: ``(N, 5B + C, S, S)``; the channels of a cell are B times (x, y, sqrt w, sqrt h, confidence), then C
@@ -142,7 +143,7 @@ def yolov1_parts(
         targets: of the same N and S.
         boxes_per_cell: B.
         rescore: ``False`` takes 1 as the target of ``obj`` instead of the IoU.
-        class_loss: what makes up ``cls``, a function as :func:`squared_class_error`.
+        class_loss: the function for ``cls``, with the signature of :func:`squared_class_error`.
 
     Returns:
         ``coord``, ``cls``, ``obj`` and ``noobj``, each ``(N,)``.
@@ -162,9 +163,9 @@ def yolov1_parts(
         responsible = F.one_hot(fit.argmax(-1), boxes_per_cell) * kept.unsqueeze(-1)  # (M, B), 1 or 0
         goal = ious if rescore else torch.ones_like(ious)
         wanted_output = torch.cat([wanted[..., :2], wanted[..., 2:].sqrt()], dim=-1)
-        # At most one object keeps a cell, so the sum is 1 or 0, too.
-        place = (targets.image, targets.row, targets.column)
-        others = 1 - torch.zeros_like(confidences).index_put(place, responsible, accumulate=True)
+        # At most one object is kept per cell, so the sum is 1 or 0, too
+        cells = (targets.image, targets.row, targets.column)
+        others = 1 - torch.zeros_like(confidences).index_put(cells, responsible, accumulate=True)
 
     box_error = (boxes - wanted_output).square().sum(-1)
     by_object = [
@@ -177,7 +178,7 @@ def yolov1_parts(
 
 
 def cell_outputs(output: Tensor, targets: YOLOV1Targets, boxes_per_cell: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What the cells of the M objects put out.
+    """Output of the cells of the M objects.
 
     Args:
         output: ``(N, 5B + C, S, S)`` as in :func:`split_output`.
@@ -191,7 +192,7 @@ def cell_outputs(output: Tensor, targets: YOLOV1Targets, boxes_per_cell: int) ->
 
 
 def sum_by_image(values: Tensor, targets: YOLOV1Targets, num_images: int) -> Tensor:
-    """Sums ``(N, ...)`` over the objects of each image of what each object has, ``(M, ...)``."""
+    """Sums ``(N, ...)`` of values ``(M, ...)`` of the objects over those of each image."""
     # index_put, unlike index_add, adds in one order on a GPU as well
     return values.new_zeros(num_images, *values.shape[1:]).index_put((targets.image,), values, accumulate=True)
 

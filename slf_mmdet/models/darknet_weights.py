@@ -11,7 +11,7 @@ local       bias (n, H, W); weight (H * W, n, c * k * k)
 connected   bias (out); weight (out, in), or (in, out) if major or minor exceeds 1000
 =========== ======================================================================================
 
-The file names neither its network nor its layers: only its size tells whether it fits.
+The file names neither its network nor its layers: only its size can be checked.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ IMAGENET_CLASSES = 1000
 
 
 class Header(NamedTuple):
-    """What a weight file says of itself."""
+    """Header of a weight file."""
 
     version: tuple[int, int, int]
     images_seen: int
@@ -46,7 +46,7 @@ class Header(NamedTuple):
 
 
 class Array(NamedTuple):
-    """One array of the file: the key it gets (none: it is skipped) and its shape."""
+    """One array of the file: its key in the state dict (empty: it is skipped) and its shape."""
 
     key: str
     shape: tuple[int, ...]
@@ -54,7 +54,7 @@ class Array(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """What a YOLOv1 predicts: ``boxes`` B and ``classes`` C in each of ``size`` S x S cells."""
+    """Output of a YOLOv1: ``boxes`` B and ``classes`` C in each of ``size`` S x S cells."""
 
     size: int
     boxes: int
@@ -109,10 +109,10 @@ def connected(key: str, in_features: int, out_features: int) -> list[Array]:
 
 
 def extraction_layouts() -> list[Layout]:
-    """The ImageNet classifier whose 20 convolutions YOLO starts from, with and without its end.
+    """The ImageNet classifier whose 20 convolutions YOLO starts from, with and without its last layer.
 
-    Its last layer is skipped: a connected one, or in later versions a 1x1 convolution, which takes
-    as many numbers.
+    That layer is skipped: a connected one, or in later versions a 1x1 convolution of as many
+    parameters.
     """
     features = ARCHS['extraction'][-1].out_channels
     classifier = [Array('', (IMAGENET_CLASSES,)), Array('', (IMAGENET_CLASSES, features))]
@@ -151,7 +151,7 @@ def detector_layout(arch: str, grid: Grid, local_channels: Optional[int] = None)
     return Layout(name, arrays, grid)
 
 
-# Kind of file -> what it may look like, given the number of classes that a detector has.
+# Kind of file -> its possible layouts, given the number of classes of a detector
 KINDS: dict[str, Callable[[int], list[Layout]]] = {
     'extraction': lambda num_classes: extraction_layouts(),
     'yolov1': lambda num_classes: [detector_layout('yolo', Grid(7, 3, num_classes), local_channels=256)],
@@ -180,7 +180,7 @@ def read_weights(path: str, layouts: Sequence[Layout]) -> tuple[dict[str, Tensor
 
     Args:
         path: The file.
-        layouts: What it may hold; the one of its size is taken.
+        layouts: The possible ones; the one of the size of the file is used.
 
     Returns:
         The state dict, the layout that fits, and the header.
@@ -194,7 +194,7 @@ def read_weights(path: str, layouts: Sequence[Layout]) -> tuple[dict[str, Tensor
     if not fitting:
         expected = '; '.join(f'{header.size + layout.num_bytes:,} for {layout.name}' for layout in layouts)
         raise ValueError(
-            f'{path}: has {size:,} bytes, expected {expected}. It is cut off, or it belongs to another network.'
+            f'{path}: has {size:,} bytes, expected {expected}. It is truncated, or it belongs to another network.'
         )
     layout = fitting[0]
     numbers = np.memmap(path, dtype='<f4', mode='r', offset=header.size)
@@ -214,10 +214,10 @@ def read_weights(path: str, layouts: Sequence[Layout]) -> tuple[dict[str, Tensor
 
 
 def output_order(grid: Grid) -> Tensor:
-    """Where darknet's last layer has what our head wants next.
+    """Permutation from the output of darknet's last layer to that of our head.
 
-    darknet puts out, cell after cell, first all class scores, then the confidences of all boxes,
-    then the (x, y, w, h) of all boxes (``src/detection_layer.c``). Our head wants a map
+    darknet outputs, cell after cell, first all class scores, then the confidences of all boxes,
+    then the (x, y, w, h) of all boxes (``src/detection_layer.c``). Our head outputs a map
     (5B + C, S, S) with channels B times (x, y, w, h, confidence), then the C scores.
 
     Returns:
@@ -239,11 +239,11 @@ def convert_weights(path: str, layouts: Sequence[Layout]) -> dict[str, Any]:
 
     Args:
         path: The weight file.
-        layouts: What it may hold, see :data:`KINDS`.
+        layouts: The possible ones, see :data:`KINDS`.
 
     Returns:
         ``state_dict``: for ``init_cfg=dict(type='Pretrained', ...)`` of :class:`YOLOV1Darknet`, or
-        with a grid for ``load_from`` of a detector. ``meta``: where it comes from.
+        with a grid for ``load_from`` of a detector. ``meta``: its origin.
 
     Raises:
         ValueError: The file has the size of none of the layouts.
@@ -265,7 +265,7 @@ def convert_weights(path: str, layouts: Sequence[Layout]) -> dict[str, Any]:
 
 
 def save_checkpoint(checkpoint: dict[str, Any], path: str) -> None:
-    """Saves a checkpoint so that ``path`` never holds half a file."""
+    """Saves a checkpoint atomically: ``path`` never holds a partial file."""
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     unfinished = f'{path}.{os.getpid()}.tmp'
     try:

@@ -11,8 +11,8 @@ from .heads import YOLOV1Head
 class ExportableYOLOV1(nn.Module):
     """From pixels to boxes and scores: normalisation, network and decoding, without NMS.
 
-    Fixed shapes, no Python structures, nothing that depends on values: what every runtime can run. NMS is left to the
-    caller, whose library has it.
+    Shapes are fixed, and there is no control flow that depends on values, so that every runtime can run it. NMS is left
+    to the caller.
 
     Args:
         detector: with a :class:`~slf_mmdet.models.heads.YOLOV1Head`.

@@ -1,4 +1,4 @@
-"""Turns a training checkpoint into one of the plain detector: no balancer, no optimizer."""
+"""Converts a training checkpoint into one of the plain detector, without balancer and optimizer."""
 
 import ast
 from typing import Any, Dict, Union
@@ -8,7 +8,7 @@ BALANCER = 'loss_balancer'
 
 
 def publish_checkpoint(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
-    """Keeps the detector's weights, and of the rest what inference needs.
+    """Keeps the detector's weights, and of the metadata what inference needs.
 
     Args:
         checkpoint: of a training with or without a balancer, in a ``BalancedDetector`` or in a head.
@@ -21,7 +21,7 @@ def publish_checkpoint(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
         ValueError: it has no ``state_dict``.
     """
     if 'state_dict' not in checkpoint:
-        raise ValueError(f'no checkpoint of a training: it has no state_dict, but {sorted(checkpoint)[:5]}.')
+        raise ValueError(f'not a training checkpoint: it has no state_dict, but {sorted(checkpoint)[:5]}.')
     state = {key: value.cpu() for key, value in checkpoint['state_dict'].items() if BALANCER not in key.split('.')[:-1]}
     if state and all(key.startswith(PREFIX) for key in state):
         state = {key[len(PREFIX) :]: value for key, value in state.items()}
@@ -42,7 +42,7 @@ def plain_config(text: str) -> str:
 
 
 class _Unbalance(ast.NodeTransformer):
-    """Works on both forms of a dict that mmengine writes, ``dict(key=value)`` and ``{'key': value}``."""
+    """Handles both forms of a dict that mmengine writes, ``dict(key=value)`` and ``{'key': value}``."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         node.keywords = [keyword for keyword in node.keywords if keyword.arg != BALANCER]

@@ -97,7 +97,7 @@ class SLFBalancer(DecisionBalancer):
         require(is_number(kl_weight, 0), self._name, 'kl_weight', 'a finite number >= 0', kl_weight)
         require(is_number(prior_share, 0, 1), self._name, 'prior_share', 'in [0, 1]', prior_share)
         require(is_count(warmup, 0), self._name, 'warmup', 'an integer >= 0', warmup, 'It counts iterations.')
-        for name, weight in zip(self.parts, self.base_weights.tolist()):
+        for name, weight in dict(base_weights or {}).items():
             hint = 'A part that should not count has no place here.'
             require(weight > 0, self._name, f'base_weights[{name!r}]', '> 0', weight, hint)
         self.kl_weight = float(kl_weight)

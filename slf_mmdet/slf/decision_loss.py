@@ -11,7 +11,7 @@ def decision_loss(shares: Tensor, costs: Tensor, log_p: Tensor, prior: Tensor, k
     A part of weight 0 whose cost is inf or nan contributes 0, as it does to the loss.
 
     Args:
-        shares: ``(N, n)`` sampled weights w, with their gradient.
+        shares: ``(N, n)`` sampled weights w, or ``(1, n)`` of all samples, with their gradient.
         costs: ``(n,)`` or ``(N, n)``, detached.
         log_p: ``(N, n)`` log-probabilities of the decision network.
         prior: ``(n,)`` q, > 0.
@@ -21,4 +21,4 @@ def decision_loss(shares: Tensor, costs: Tensor, log_p: Tensor, prior: Tensor, k
         A scalar.
     """
     kl = (log_p.exp() * (log_p - prior.log())).sum(-1).mean()
-    return weighted(shares, costs.expand_as(shares)).sum(-1).mean() + kl_weight * kl
+    return weighted(shares, costs).sum(-1).mean() + kl_weight * kl

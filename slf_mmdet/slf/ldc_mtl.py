@@ -62,7 +62,7 @@ class LDCMTLBalancer(DecisionBalancer):
         )
         right = is_number(discrepancy_weight, 0)
         require(right, self._name, 'discrepancy_weight', 'a finite number >= 0', discrepancy_weight)
-        for name, weight in zip(self.parts, self.base_weights.tolist()):
+        for name, weight in dict(base_weights or {}).items():
             require(weight > 0, self._name, f'base_weights[{name!r}]', '> 0', weight)
         self.discrepancy_weight = float(discrepancy_weight)
 

@@ -85,14 +85,15 @@ class MultipleGumbelSoftmax(Sampler):
         first = num_samples.get('value') if isinstance(num_samples, dict) else num_samples
         hint = 'K=1 picks one part, a larger K mixes several.'
         require(is_count(first), owner, "num_samples (the paper's K)", 'an integer >= 1', first, hint)
-        self.tau = ScheduledValue(tau)
+        require(isinstance(hard, bool), owner, 'hard', 'True or False', hard)
+        self.tau = ScheduledValue(tau, f'{owner}: tau')
         hint = 'Towards 0 the relaxed samples become one-hot, large values make them uniform.'
         require(self.tau.start > 0, owner, 'tau', '> 0', self.tau.start, hint)
-        self.num_samples = ScheduledValue(num_samples)
+        self.num_samples = ScheduledValue(num_samples, f'{owner}: num_samples')
         self.hard = hard
         self.noise = noise
         self.counter = StepCounter()
-        self.generator = StepGenerator(seed)
+        self.generator = StepGenerator(seed, owner)
 
     def forward(self, log_p: Tensor, one_for_all: bool = False) -> Tensor:
         step = self.counter.value

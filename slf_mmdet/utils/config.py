@@ -2,10 +2,11 @@
 
 import difflib
 import inspect
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.registry import Registry
+from torch import nn
 
 from .renamed import new_name
 
@@ -36,9 +37,11 @@ def checked_cfg(
     kind = registry.get(cfg['type']) if isinstance(cfg['type'], str) else cfg['type']
     if kind is None or (base is not None and not _is_a(kind, base)):
         raise ValueError(f'{key}.type must be one of {choices}, found {cfg["type"]!r}.{_hint(cfg["type"], choices)}')
-    known = settings_of(kind)
-    unknown = sorted(set(cfg) - {'type', '_scope_'} - set(known)) if known is not None else []
-    if known is not None and unknown:
+    settings = sorted(set(cfg) - {'type', '_scope_'})
+    own = settings_of(kind)
+    known = [name for name in (settings if own is None else own) if not new_name(kind, name)]
+    unknown = [name for name in settings if name not in known]
+    if unknown:
         hint = new_name(kind, unknown[0]) or _hint(unknown[0], known).strip()
         raise ValueError(f'{key}: {kind.__name__} has no setting {unknown}; it has {known}. {hint}'.rstrip())
     return dict(cfg)
@@ -76,13 +79,15 @@ def settings_of(kind: Any) -> Optional[List[str]]:
         >>> settings_of(RLWBalancer)
         ['base_weights', 'feature_dim', 'init_cfg', 'parts', 'seed']
     """
-    names = set()
-    for owner in kind.__mro__ if inspect.isclass(kind) else ():
-        if '__init__' in vars(owner):
-            _, *parameters = inspect.signature(vars(owner)['__init__']).parameters.values()
-            names |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
-            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
-                return sorted(names)
+    constructors = [owner for owner in (kind.__mro__ if inspect.isclass(kind) else ()) if '__init__' in vars(owner)]
+    if constructors and constructors[0] in (nn.Module, object):
+        return []  # a class without a constructor of its own
+    names: Set[str] = set()
+    for owner in constructors:
+        _, *parameters = inspect.signature(vars(owner)['__init__']).parameters.values()
+        names |= {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            return sorted(names)
     return None
 
 

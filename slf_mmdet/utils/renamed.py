@@ -1,6 +1,7 @@
 """Settings of versions before the first release, and what took their place."""
 
 import functools
+import inspect
 from typing import Any, Dict
 
 _SAMPLER = 'It is a setting of the sampler: sampler=dict(type={!r}, {}=...).'
@@ -36,7 +37,12 @@ RENAMED: Dict[str, Dict[str, str]] = {
 
 def new_name(kind: type, setting: str) -> str:
     """What to write instead of a setting that a class or one of its bases had once; ``''`` if it never had it."""
-    return next((found for cls in kind.__mro__ if (found := RENAMED.get(cls.__name__, {}).get(setting))), '')
+    for cls in getattr(kind, '__mro__', ()):
+        if setting in RENAMED.get(cls.__name__, {}):
+            return RENAMED[cls.__name__][setting]
+        if '__init__' in vars(cls) and setting in inspect.signature(vars(cls)['__init__']).parameters:
+            return ''  # a class that inherits may use the name for something else
+    return ''
 
 
 def reject_renamed(cls: Any) -> Any:

@@ -12,7 +12,7 @@ from mmengine import dist
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import Tensor, nn
 
-from .checks import is_count
+from .checks import is_count, require
 
 
 class StepCounter(nn.Module):
@@ -39,15 +39,16 @@ class StepGenerator(nn.Module):
     Args:
         seed: ``None`` draws one from torch's global generator, so that it follows the seed of the run. Then all
             processes take that of the first, since a run may seed them differently (``diff_rank_seed``).
+        owner: class that has the setting, for the text of an error.
 
     Raises:
         ValueError: ``seed`` is neither ``None`` nor an integer >= 0.
     """
 
-    def __init__(self, seed: Union[int, None] = None) -> None:
+    def __init__(self, seed: Union[int, None] = None, owner: str = 'StepGenerator') -> None:
         super().__init__()
-        if seed is not None and not is_count(seed, 0):
-            raise ValueError(f'seed must be an integer >= 0, or None for one from the seed of the run, found {seed!r}.')
+        wanted = 'an integer >= 0, or None for one from the seed of the run'
+        require(seed is None or is_count(seed, 0), owner, 'seed', wanted, seed)
         drawn = torch.randint(2**31, (), device='cpu') if seed is None else torch.tensor(seed, device='cpu')
         if seed is None:
             dist.broadcast(drawn)
@@ -73,19 +74,20 @@ class ScheduledValue:
         value: a number for a constant, or ``dict(value=5.0, schedulers=[dict(type='LinearParamScheduler', ...)])``:
             the value at the start and any of mmengine's parameter schedulers without ``param_name`` (``by_epoch`` is
             off: their ``begin``, ``end`` and ``T_max`` count iterations).
+        name: of the setting, for the text of an error.
 
     Raises:
         TypeError: ``value`` is neither a number nor such a dict.
     """
 
-    def __init__(self, value: Union[float, dict]) -> None:
+    def __init__(self, value: Union[float, dict], name: str = 'a scheduled value') -> None:
         if isinstance(value, dict) and set(value) == {'value', 'schedulers'}:
             self.start, self.schedulers_cfg = float(value['value']), list(value['schedulers'])
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             self.start, self.schedulers_cfg = float(value), []
         else:
             raise TypeError(
-                'a scheduled value must be a number or dict(value=NUMBER, schedulers=[dict(type=..., ...), ...]), '
+                f'{name} must be a number or dict(value=NUMBER, schedulers=[dict(type=..., ...), ...]), '
                 f'found {value!r}.'
             )
         self._rewind()

@@ -38,7 +38,7 @@ def make_work_dir(tmp_path):
         vis_data = work_dir / '20260101_000000' / 'vis_data'
         (vis_data / 'vis_image').mkdir(parents=True)
         cfg = Config.fromfile(DIGITS_SLF)
-        cfg.merge_from_dict(dict(model=dict(bbox_head=dict(loss_balancer=dict(tau=0.5))), work_dir=str(work_dir)))
+        cfg.merge_from_dict(dict(model=dict(bbox_head=dict(loss_balancer=dict(warmup=10))), work_dir=str(work_dir)))
         if collapse:
             cfg.model.bbox_head.loss_balancer.update(kl_weight=0)
         cfg.dump(work_dir / DIGITS_SLF.name)

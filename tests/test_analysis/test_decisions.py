@@ -1,4 +1,4 @@
-"""The weights that a decision network gives to images: it is told what to do, and the analysis must find it."""
+"""The weights that a decision network gives to images, found by the analysis."""
 
 import io
 
@@ -52,7 +52,7 @@ def test_weights_are_those_of_the_network_on_the_detectors_output(cfg, tmp_path)
     def change(network):
         torch.nn.init.normal_(network.output.weight, std=0.3)
 
-    cfg.model.bbox_head.loss_balancer.base_share = 0.25
+    cfg.model.bbox_head.loss_balancer.prior_share = 0.25
     checkpoint, model = checkpoint_of(cfg, tmp_path / 'x.pth', change)
     found = read_decisions(cfg, checkpoint, most=4)
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
@@ -61,13 +61,26 @@ def test_weights_are_those_of_the_network_on_the_detectors_output(cfg, tmp_path)
         data = model.data_preprocessor(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))
         with torch.no_grad():
             (output,) = model.bbox_head(model.extract_feat(data['inputs']))
-            tilt = model.bbox_head.loss_balancer.decision_network(output.flatten(1))[0].numpy() - np.log(0.25)
-        p = np.exp(tilt / (1 + np.abs(tilt) / 3)) * np.array([5, 1, 1, 0.5])
+            offset = model.bbox_head.loss_balancer.decision_network(output.flatten(1))[0].numpy() - np.log(0.25)
+        p = np.exp(offset / (1 + np.abs(offset) / 3)) * np.array([5, 1, 1, 0.5])
         p /= p.sum()
         expected = 7.5 * 0.75 * p + 0.25 * np.array([5, 1, 1, 0.5])
         np.testing.assert_allclose(found.weights[row], expected, rtol=1e-4)
         assert found.counts[row] == len(sample['data_samples'].gt_instances)
     assert found.weights.std(0).min() > 0
+
+
+def test_weights_of_algorithm_1_are_its_probabilities_times_their_sum(cfg, tmp_path):
+    cfg.model.bbox_head.loss_balancer = dict(type='PaperSLFBalancer')
+    checkpoint, model = checkpoint_of(cfg, tmp_path / 'x.pth')
+    found = read_decisions(cfg, checkpoint, most=1)
+    sample = DATASETS.build(cfg.val_dataloader.dataset)[0]
+    data = model.data_preprocessor(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))
+    with torch.no_grad():
+        (output,) = model.bbox_head(model.extract_feat(data['inputs']))
+        p = model.bbox_head.loss_balancer.decision_network(output.flatten(1))[0].exp()
+    np.testing.assert_allclose(found.weights[0], 7.5 * p.numpy(), rtol=1e-4)
+    assert p.std() > 0.01  # it starts at random
 
 
 @pytest.mark.parametrize('split', ['train', 'val'])
@@ -121,5 +134,5 @@ def test_correlation_of_what_is_constant_or_missing():
 
 def test_model_without_a_decision_network(cfg):
     cfg.model.bbox_head.loss_balancer = dict(type='StaticBalancer')
-    with pytest.raises(ValueError, match='must have one SLFBalancer.*found none'):
+    with pytest.raises(ValueError, match='must have one balancer with a decision network.*found none'):
         read_decisions(cfg, 'no.pth')

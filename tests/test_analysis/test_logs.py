@@ -60,6 +60,6 @@ def test_a_file_that_is_no_log(tmp_path):
     path = tmp_path / 'run.log'
     path.write_text('2026/11/21 - mmengine - INFO\nmore\n')
     with pytest.raises(
-        ValueError, match=r"run.log is no json log, it has the line '2026/.*Give a work dir or its scalars.json"
+        ValueError, match=r"run.log is not a json log, it has the line '2026/.*Give a work dir or its scalars.json"
     ):
         read_curves(path)

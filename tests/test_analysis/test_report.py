@@ -76,7 +76,7 @@ def test_config_changes(open_report):
     page = open_report()
     rows = table(page, '.changes')
     assert ['model.bbox_head.loss_balancer.type', "'StaticBalancer'", "'SLFBalancer'"] in rows
-    assert ['model.bbox_head.loss_balancer.tau', '-', '0.5'] in rows
+    assert ['model.bbox_head.loss_balancer.warmup', '-', '10'] in rows
     assert len(rows) == 1 + 2
     whole = page.locator('details pre')
     assert not whole.is_visible()
@@ -86,7 +86,7 @@ def test_config_changes(open_report):
 
 def test_weights_that_were_kept(open_report):
     page = open_report()
-    assert page.locator('.good').inner_text() == 'SLFBalancer: every part kept its weight.'
+    assert page.locator('.good').inner_text() == 'SLFBalancer: no loss weight collapsed.'
     assert page.locator('.bad').count() == 0
     assert table(page, '.parts')[1] == ['coord', '5', '5', '5', '66.7 %', '66.7 %']
 
@@ -94,8 +94,8 @@ def test_weights_that_were_kept(open_report):
 def test_collapse(open_report):
     page = open_report(collapse=True)
     text = page.locator('.bad').inner_text()
-    assert re.search(r'iteration 30 to 40: left almost no weight to coord, cls, noobj', text)
-    assert 'kl_weight=0' in text and 'Leave kl_weight at its default' in text
+    assert re.search(r'iteration 30 to 40: collapsed loss weights: coord, cls, noobj', text)
+    assert 'kl_weight=0' in text and 'Raise kl_weight' in text
     assert table(page, '.parts')[3] == ['obj', '1', '1', '7.5', '100.0 %', '100.0 %']
     warnings = page.locator('details[open] li').all_inner_texts()
     assert warnings == ['CollapseGuardHook: in iterations 1 to 4 <all> is lost']  # as text, not as HTML

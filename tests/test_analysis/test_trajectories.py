@@ -19,7 +19,7 @@ def lines(axes):
 
 def test_one_group_has_a_line_for_each_part():
     figure = draw_trajectories(dict(slf=[curves()]))
-    assert [axes.get_ylabel() for axes in figure.axes] == ['weight', 'loss before\nweighing', 'weighted\nloss']
+    assert [axes.get_ylabel() for axes in figure.axes] == ['weight', 'unweighted\nloss', 'weighted\nloss']
     for key, axes in zip(('balance/', 'raw/', 'loss_'), figure.axes):
         assert list(lines(axes)) == ['a', 'b']
         np.testing.assert_array_equal(lines(axes)['b'], curves()[f'{key}b'].values)
@@ -34,7 +34,7 @@ def test_several_groups_have_a_column_for_each_part():
     np.testing.assert_allclose(weights['slf (3 runs)'], curves(1)['balance/a'].values)
     band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (band.min(), band.max()) == pytest.approx((1.1, 3.5))  # least of the first run, largest of the last
-    assert list(lines(figure.axes[2])) == ['slf (3 runs)']  # static has no losses before weighing
+    assert list(lines(figure.axes[2])) == ['slf (3 runs)']  # static has no unweighted losses
 
 
 def test_scales():
@@ -58,5 +58,5 @@ def test_the_ending_of_the_file_decides(tmp_path, ending):
 
 
 def test_run_without_a_balancer_is_named():
-    with pytest.raises(ValueError, match='plain: the log has no key balance/<part>; was a balancer'):
+    with pytest.raises(ValueError, match='plain: the log has no key balance/<part>; did this run use a balancer'):
         draw_trajectories(dict(slf=[curves()], plain=[dict(loss=Curve(np.ones(1), np.ones(1)))]))

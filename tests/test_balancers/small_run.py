@@ -5,27 +5,60 @@ import itertools
 
 import torch
 from mmengine.model import MMDistributedDataParallel
-from registry import CONTEXT_DIM, PARTS, all_balancers, build, objective
+from registry import FEATURE_DIM, PARTS, all_balancers, build, objective
 from torch import nn
 
-from slf_mmdet.balancers.criterion import Criterion
+from slf_mmdet.balancers import DetectionQuality
+from slf_mmdet.utils.state import StepGenerator
 
 STEPS = 6
-HELDOUT = dict(type='heldout', interval=1)
+
+
+def slf(signal='TrainingLoss', sampler='Softmax', prior='BaseWeights', **settings):
+    """Settings of SLFBalancer from types, or dicts where a part of it has settings of its own."""
+    parts = dict(signal=signal, sampler=sampler, prior=prior)
+    return dict(
+        {key: value if isinstance(value, dict) else dict(type=value) for key, value in parts.items()}, **settings
+    )
+
+
+def signal(kind, **settings):
+    return dict(type=kind, interval=1, **settings)
+
+
+VALIDATION = signal('ValidationSignal', dataset=dict(type='RandomImages'), batch_size=4)
 # Settings under which SLF's weights are the same in one process and in two: no noise, or one draw for all images
 EXACT_SLF = dict(
-    softmax=dict(sampler='softmax'),
-    softmax_batch=dict(sampler='softmax', granularity='batch'),
-    gumbel_batch=dict(granularity='batch', num_samples=30),
-    literal=dict(granularity='batch', initial='uniform', detach_context=False, kl_weight=0.0, num_samples=3),
-    normalized=dict(sampler='softmax', objective='normalized'),
-    improvement=dict(sampler='softmax', objective='improvement'),
-    heldout=dict(granularity='batch', objective=dict(HELDOUT, reference='base'), num_samples=30),
-    heldout_by_image=dict(objective=HELDOUT),
-    gradients=dict(sampler='softmax', anchor='gradients'),
-    delta_ap=dict(granularity='batch', objective=dict(type='delta_ap', interval=1)),
-    criterion=dict(granularity='batch', objective=HELDOUT, anchor='gradients', base_share=0.1),
+    softmax=slf(),
+    softmax_batch=slf(granularity='batch'),
+    gumbel_batch=slf(sampler='MultipleGumbelSoftmax', granularity='batch'),
+    stratified_batch=slf(sampler='StratifiedGumbelSoftmax', granularity='batch'),
+    relative_loss=slf('RelativeLoss'),
+    loss_rate=slf('LossRate'),
+    alignment_batch=slf(
+        signal('GradientAlignment', target='training_loss'), 'MultipleGumbelSoftmax', granularity='batch'
+    ),
+    alignment=slf(signal('GradientAlignment')),
+    delta_ap=slf(signal('DeltaAP')),
+    delta_ap_batch=slf(signal('DeltaAP'), granularity='batch'),
+    validation=slf(VALIDATION),
+    validation_batch=slf(VALIDATION, granularity='batch'),
+    equal_weights=slf('LossRate', prior='EqualWeights'),
+    equal_gradient_norms=slf('LossRate', prior=dict(type='EqualGradientNorms', at='output')),
+    all_at_once=slf(
+        signal('GradientAlignment'),
+        prior=dict(type='EqualGradientNorms', at='shared'),
+        granularity='batch',
+        prior_share=0.1,
+    ),
 )
+# The other balancers with a decision network, with one set of weights for all images, or without noise
+EXACT_OTHERS = dict(
+    paper_batch=dict(name='PaperSLFBalancer', granularity='batch', start='uniform'),
+    paper_softmax=dict(name='PaperSLFBalancer', sampler=dict(type='Softmax')),
+    ldc_mtl_batch=dict(name='LDCMTLBalancer', granularity='batch'),
+)
+EXACT = {**{variant: dict(settings, name='SLFBalancer') for variant, settings in EXACT_SLF.items()}, **EXACT_OTHERS}
 NOISE = (None, 'independent', 'shared')
 
 
@@ -34,26 +67,33 @@ class Detector(nn.Module):
 
     def __init__(self, balancer):
         super().__init__()
-        self.layer = nn.Linear(CONTEXT_DIM, CONTEXT_DIM)
+        self.layer = nn.Linear(FEATURE_DIM, FEATURE_DIM)
         self.balancer = balancer
 
     def forward(self, x):
         output = self.layer(x)
-        parts = {name: output[:, i].square() for i, name in enumerate(PARTS)}
-        criterion = Criterion(lambda places: places[0].abs().mean(), [output], reach=2.0)
-        return self.balancer(parts, output, shared=self.layer.weight, criterion=criterion)
+        return self.balancer(
+            {name: output[:, i].square() for i, name in enumerate(PARTS)},
+            output,
+            shared_parameters=self.layer.weight,
+            output_parameters=self.layer.bias,
+            detection_quality=DetectionQuality(lambda inputs: -inputs[0].abs().mean(), [output], step_scale=2.0),
+            quality_of=lambda data: -self.layer(torch.stack(data['inputs'])).abs().mean(),
+        )
 
 
 def images(rank):
     generator = torch.Generator().manual_seed(rank)
-    return [torch.randn(4, CONTEXT_DIM, generator=generator) * (1 + rank) for _ in range(STEPS)]
+    return [torch.randn(4, FEATURE_DIM, generator=generator) * (1 + rank) for _ in range(STEPS)]
 
 
-def train(name, seed, batches, wrap=lambda model: model, **settings):
-    balancer = build(name, **settings)  # seeds every process alike
+def train(seed, batches, wrap=lambda model: model, **settings):
+    balancer = build(**settings)  # seeds every process alike
     torch.manual_seed(seed)
-    if hasattr(balancer, 'generator'):
-        balancer.generator = type(balancer.generator)()
+    for module in balancer.modules():  # whose seeds follow that of the run
+        for name, child in module.named_children():
+            if isinstance(child, StepGenerator):
+                setattr(module, name, StepGenerator())
     detector = Detector(balancer)
     model = wrap(detector)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
@@ -71,10 +111,11 @@ def process(rank, out):
     result = {}
     for name, find_unused in itertools.product(all_balancers(), (False, True)):
         wrap = functools.partial(MMDistributedDataParallel, find_unused_parameters=find_unused)
-        result[name, find_unused] = train(name, rank, images(rank), wrap)
-    for variant, settings in EXACT_SLF.items():
-        result[variant] = train('SLFBalancer', rank, images(rank), MMDistributedDataParallel, **settings)
+        result[name, find_unused] = train(rank, images(rank), wrap, name=name)
+    for variant, settings in EXACT.items():
+        result[variant] = train(rank, images(rank), MMDistributedDataParallel, **settings)
     for granularity, noise in itertools.product(('image', 'batch'), NOISE):
-        settings = dict(granularity=granularity, noise=noise, num_samples=3)
-        result[granularity, noise] = train('SLFBalancer', rank, images(0), MMDistributedDataParallel, **settings)[0]
+        sampler = dict(type='MultipleGumbelSoftmax', noise=noise, num_samples=3)
+        settings = slf(sampler=sampler, granularity=granularity, name='SLFBalancer')
+        result[granularity, noise] = train(rank, images(0), MMDistributedDataParallel, **settings)[0]
     torch.save(result, f'{out}.{rank}')

@@ -36,8 +36,8 @@ def test_by_hand():
     # Two parts, base weights 1, T = 1: halved and unchanged, so the weights are 2 exp(.5), 2 exp(1) over their sum
     balancer = build('DWABalancer', parts=['coord', 'cls'], base_weights=None, interval=1, temperature=1.0)
     for losses in ([2.0, 3.0], [1.0, 3.0], [7.0, 0.1]):
-        parts, context = constant_inputs([*losses, 0, 0])
-        out = balancer({name: parts[name] for name in ('coord', 'cls')}, context)
+        parts, features = constant_inputs([*losses, 0, 0])
+        out = balancer({name: parts[name] for name in ('coord', 'cls')}, features)
     expected = [2 / (1 + math.exp(0.5)), 2 / (1 + math.exp(-0.5))]
     assert weights_of(out, ('coord', 'cls')).tolist() == pytest.approx(expected)
 
@@ -46,7 +46,7 @@ def test_by_hand():
     ('wrong', 'message'),
     [
         (dict(temperature=0), 'temperature must be > 0, found 0'),
-        (dict(interval=0), 'interval must be an integer >= 1 .*found 0'),
+        (dict(interval=0), 'interval must be an integer >= 1, found 0'),
         (dict(interval=2.5), 'interval.*found 2.5'),
     ],
 )

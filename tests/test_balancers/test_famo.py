@@ -30,11 +30,11 @@ def test_equals_the_literal_formula(weight_decay):
 
 
 def test_gradient_has_the_direction_of_the_weighted_logarithms():
-    parts, context = random_inputs()
+    parts, features = random_inputs()
     losses = torch.stack([parts[name].mean() for name in PARTS])
     ours, logarithms = (
-        torch.autograd.grad(loss, context, retain_graph=True)[0]
-        for loss in (objective(build('FAMOBalancer')(parts, context)), (BASE * losses.log()).sum() / BASE.sum())
+        torch.autograd.grad(loss, features, retain_graph=True)[0]
+        for loss in (objective(build('FAMOBalancer')(parts, features)), (BASE * losses.log()).sum() / BASE.sum())
     )
     c = 1 / (BASE / BASE.sum() / losses).sum()
     torch.testing.assert_close(ours, BASE.sum() * c.detach() * logarithms)

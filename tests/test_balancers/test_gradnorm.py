@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, constant_inputs, objective, random_inputs, weights_of
+from registry import BASE, PARTS, balance, build, constant_inputs, objective, random_inputs, weights_of
 from torch import nn
 
 
 def literal_step(log_multipliers, optimizer, losses, first, gradients, alpha):
-    """One step of the paper's Algorithm 1, on logarithms: part i counts as ``BASE[i]`` parts."""
+    """One step of Chen et al., on logarithms: part i counts as ``BASE[i]`` parts."""
     total = BASE.sum()
     norms = torch.stack([gradient.square().sum().sqrt() for gradient in gradients])
     scaled = log_multipliers.exp() * norms
@@ -28,11 +28,11 @@ def test_equals_the_literal_formula(alpha):
     optimizer = torch.optim.Adam([log_multipliers], lr=0.025)
     first = None
     for step in range(8):
-        parts, context = random_inputs(seed=step)
+        parts, features = random_inputs(seed=step)
         losses = torch.stack([parts[name].mean() for name in PARTS])
         first = losses.detach() if first is None else first
-        gradients = [torch.autograd.grad(loss, context, retain_graph=True)[0] for loss in losses]
-        out = balancer(parts, context)
+        gradients = [torch.autograd.grad(loss, features, retain_graph=True)[0] for loss in losses]
+        out = balance(balancer, parts, features)
         torch.testing.assert_close(weights_of(out), (BASE * log_multipliers.exp()).detach())
         literal_step(log_multipliers, optimizer, losses.detach(), first, gradients, alpha)
     assert log_multipliers.abs().max() > 0.05
@@ -59,12 +59,12 @@ def test_brings_the_gradients_of_a_shared_layer_together(place):
     balancer = build('GradNormBalancer', parts=['coord', 'cls'], base_weights=None, alpha=0.0)
     for _ in range(400):
         parts, features = model(x)
-        shared = dict(weight=model.shared.weight, features=features, several=(model.shared.weight, model.shared.bias))[
-            place
-        ]
-        out = balancer(parts, shared=shared)
+        parameters = dict(
+            weight=model.shared.weight, features=features, several=(model.shared.weight, model.shared.bias)
+        )[place]
+        out = balancer(parts, shared_parameters=parameters)
     norms = [
-        torch.cat([g.flatten() for g in torch.autograd.grad(out[f'loss_{name}'], shared, retain_graph=True)]).norm()
+        torch.cat([g.flatten() for g in torch.autograd.grad(out[f'loss_{name}'], parameters, retain_graph=True)]).norm()
         for name in ('coord', 'cls')
     ]
     assert norms[0] / norms[1] == pytest.approx(1, abs=0.05)
@@ -74,7 +74,7 @@ def test_the_graph_is_left_for_the_backward_pass_and_parameters_without_gradient
     model = TwoTasks()
     balancer = build('GradNormBalancer', parts=['coord', 'cls'], base_weights=None)
     parts, _ = model(torch.ones(2, 3))
-    out = balancer(parts, shared=model.shared.weight)
+    out = balancer(parts, shared_parameters=model.shared.weight)
     assert all(parameter.grad is None for parameter in model.parameters())
     objective(out).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
@@ -83,16 +83,13 @@ def test_the_graph_is_left_for_the_backward_pass_and_parameters_without_gradient
 def test_a_part_that_lags_behind_gains():
     balancer = build('GradNormBalancer')
     for step in range(10):
-        out = balancer(*constant_inputs([0.9**step, 1.0, 0.9**step, 0.9**step]))
+        out = balance(balancer, *constant_inputs([0.9**step, 1.0, 0.9**step, 0.9**step]))
     assert out['balance/cls'] > 1.2 and out['balance/obj'] < 1
 
 
-def test_nothing_to_differentiate():
-    parts, context = random_inputs()
-    with pytest.raises(ValueError, match='neither `shared` nor the context carries a graph'):
-        build('GradNormBalancer')(parts, context.detach())
-    with pytest.raises(ValueError, match='neither'):
-        build('GradNormBalancer')(parts)
+def test_without_shared_parameters_another_balancer_is_named():
+    with pytest.raises(ValueError, match='GradNormBalancer needs `shared_parameters`.*FAMOBalancer needs none'):
+        build('GradNormBalancer')(*random_inputs())
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ def test_gradient_is_that_of_the_soft_maximum(mu):
     assert weights == [BASE.tolist()] * 4
     nadir = torch.tensor(history).mean(0)
     for seed in range(10, 13):
-        parts, context = random_inputs(seed=seed)
+        parts, features = random_inputs(seed=seed)
         losses = torch.stack([parts[name].mean() for name in PARTS])
         soft_maximum = mu * (BASE * ((losses / nadir).log() / mu).exp()).sum().log()
         ours, expected = (
-            torch.autograd.grad(loss, context, retain_graph=True)[0]
-            for loss in (objective(balancer(parts, context)), soft_maximum)
+            torch.autograd.grad(loss, features, retain_graph=True)[0]
+            for loss in (objective(balancer(parts, features)), soft_maximum)
         )
         torch.testing.assert_close(ours, (BASE * losses).sum().detach() * expected, rtol=1e-4, atol=1e-6)
 
@@ -25,9 +25,9 @@ def test_gradient_is_that_of_the_soft_maximum(mu):
 def test_total_is_that_of_the_base_weights():
     balancer = build('STCHBalancer', warmup=1)
     for seed in range(4):
-        parts, context = random_inputs(seed=seed)
+        parts, features = random_inputs(seed=seed)
         expected = sum(base * parts[name].mean() for name, base in zip(PARTS, BASE))
-        torch.testing.assert_close(objective(balancer(parts, context)), expected)
+        torch.testing.assert_close(objective(balancer(parts, features)), expected)
 
 
 def test_large_mu_is_the_log_transform_and_small_mu_the_maximum():

@@ -27,11 +27,11 @@ def ours(name, **kwargs):
 
 def gradients(balancer, scalarizer, step, transform=lambda values: values):
     """Gradient of either objective with respect to the n losses of a step."""
-    parts, context = constant_inputs(losses_of(step))
-    (by_context,) = torch.autograd.grad(objective(balancer(parts, context)), context, retain_graph=True)
+    parts, features = constant_inputs(losses_of(step))
+    (by_features,) = torch.autograd.grad(objective(balancer(parts, features)), features, retain_graph=True)
     values = losses_of(step).requires_grad_()
     (theirs,) = torch.autograd.grad(scalarizer(transform(values)), values)
-    return by_context[0, : len(PARTS)], theirs
+    return by_features[0, : len(PARTS)], theirs
 
 
 def close(actual, expected):

@@ -2,12 +2,16 @@
 
 import pytest
 import torch
+from mmdet.registry import TASK_UTILS
 from processes import run_in_two
 from registry import all_balancers
-from small_run import EXACT_SLF, images, process, train
+from small_run import EXACT, EXACT_SLF, images, process, train
+
+from slf_mmdet.slf import DecisionBalancer, Prior, Sampler, Signal
+from slf_mmdet.utils.config import registered
 
 # One set of weights for each image, whose images are those of the process.
-BY_IMAGE = {'SLFBalancer'}
+BY_IMAGE = set(registered(DecisionBalancer))
 
 
 @pytest.fixture(scope='module')
@@ -28,24 +32,29 @@ def test_weights_and_state_are_equal_in_both(name, find_unused, results):
 
 @pytest.mark.parametrize('name', sorted(set(all_balancers()) - BY_IMAGE))
 def test_two_processes_train_as_one_with_all_images(name, results):
-    assert_as_one(results[0][name, False], name)
+    assert_as_one(results[0][name, False], name=name)
 
 
-@pytest.mark.parametrize('variant', EXACT_SLF)
-def test_slf_too_where_its_weights_are_not_random_by_image(variant, results):
+@pytest.mark.parametrize('variant', EXACT)
+def test_decision_networks_too_where_their_weights_are_not_random_by_image(variant, results):
     (weights, state), (other_weights, other_state) = (result[variant] for result in results)
     for key, value in state.items():
         assert torch.equal(value, other_state[key]), key
     mean = (torch.tensor(weights) + torch.tensor(other_weights)) / 2  # those of images differ with the images
-    if 'batch' in EXACT_SLF[variant].values():
+    if 'batch' in EXACT[variant].values():
         assert weights == other_weights
-    assert_as_one((mean.tolist(), state), 'SLFBalancer', **EXACT_SLF[variant])
+    assert_as_one((mean.tolist(), state), **EXACT[variant])
 
 
-def assert_as_one(result, name, **settings):
+def test_every_signal_sampler_and_prior_is_among_them():
+    for key, base in (('signal', Signal), ('sampler', Sampler), ('prior', Prior)):
+        assert {settings[key]['type'] for settings in EXACT_SLF.values()} == set(registered(base, TASK_UTILS))
+
+
+def assert_as_one(result, **settings):
     weights, state = result
     together = [torch.cat(batches) for batches in zip(images(0), images(1))]
-    expected_weights, expected_state = train(name, 0, together, **settings)
+    expected_weights, expected_state = train(0, together, **settings)
     torch.testing.assert_close(torch.tensor(weights), torch.tensor(expected_weights), rtol=1e-4, atol=1e-5)
     for key, value in state.items():
         torch.testing.assert_close(value, expected_state[key], rtol=1e-4, atol=1e-5)

@@ -38,8 +38,8 @@ def test_the_optimum_is_the_inverse_loss():
 def test_the_logged_losses_are_weighted_losses_and_never_negative():
     balancer = build('UncertaintyBalancer', bound=50.0)
     torch.nn.init.constant_(balancer.log_variances, -20.0)  # the value of the regulariser would be -150
-    parts, context = random_inputs()
-    out = balancer(parts, context)
+    parts, features = random_inputs()
+    out = balancer(parts, features)
     for name in PARTS:
         torch.testing.assert_close(out[f'loss_{name}'], out[f'balance/{name}'] * parts[name].mean())
         assert out[f'loss_{name}'] >= 0

@@ -12,8 +12,8 @@ import pytest
 from helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 from mmengine.config import Config
 
-from slf_mmdet.comparison import Plan, parse_column
-from slf_mmdet.comparison.cell import mend_pointer
+from slf_mmdet.comparison import Experiment, parse_arm
+from slf_mmdet.comparison.run import repair_last_checkpoint
 
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 OPTIONS = (*IN_PROCESS, 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')
@@ -29,7 +29,7 @@ def command(work_dir, *args):
 
 def read(work_dir):
     with open(work_dir / 'comparison.csv') as file:
-        return {(line['column'], int(line['seed'])): line for line in csv.DictReader(file)}
+        return {(line['arm'], int(line['seed'])): line for line in csv.DictReader(file)}
 
 
 @pytest.fixture(scope='module')
@@ -39,7 +39,7 @@ def compared(digits, tmp_path_factory):
     return work_dir, run_python(*command(work_dir, *args), cwd=digits), args
 
 
-def test_every_cell_is_a_trained_and_evaluated_run(compared):
+def test_every_run_is_a_trained_and_evaluated_run(compared):
     work_dir, _, _ = compared
     assert set(read(work_dir)) == {(label, 0) for label in ('static', 'again', 'slf')}
     for label in ('static', 'again', 'slf'):
@@ -63,7 +63,7 @@ def test_runs_of_a_seed_are_paired(compared):
     assert 'not paired' not in done.stdout
 
 
-def test_finished_cells_are_not_run_again(compared, run_tool, digits):
+def test_finished_runs_are_not_started_again(compared, run_tool, digits):
     work_dir, _, args = compared
     before = {path: path.stat().st_mtime_ns for path in work_dir.glob('*/*/result.json')}
     run_tool('compare.py', *arguments(work_dir, *args), cwd=digits)
@@ -86,25 +86,25 @@ def test_killed_comparison_continues(run_tool, digits, tmp_path):
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    cell = tmp_path / 'static' / 'seed_0'
+    run = tmp_path / 'static' / 'seed_0'
     deadline = time.time() + 400
-    while not (cell / 'last_checkpoint').is_file() and time.time() < deadline:
+    while not (run / 'last_checkpoint').is_file() and time.time() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert not (cell / 'result.json').exists()
-    (cell / 'last_checkpoint').write_text('')  # as after a kill between opening and writing it
+    assert not (run / 'result.json').exists()
+    (run / 'last_checkpoint').write_text('')  # as after a kill between opening and writing it
     run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)
-    result = json.loads((cell / 'result.json').read_text())
+    result = json.loads((run / 'result.json').read_text())
     assert result['iters'] == 12 and result['fingerprint'] is None
-    assert 'resumed epoch: ' in (cell / 'log.txt').read_text()
+    assert 'resumed epoch: ' in (run / 'log.txt').read_text()
     run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)  # the settings are those of before
 
 
 def test_a_run_killed_before_its_first_whole_checkpoint_begins_again(tmp_path):
     (tmp_path / 'epoch_1.pth').write_bytes(b'half')
     (tmp_path / 'last_checkpoint').write_text('')
-    mend_pointer(tmp_path)
+    repair_last_checkpoint(tmp_path)
     assert not (tmp_path / 'last_checkpoint').exists()
 
 
@@ -136,16 +136,16 @@ def test_sigterm_amid_a_start_ends_that_run_too(stubborn, tmp_path, monkeypatch)
         os.kill(os.getpid(), signal.SIGTERM)
         return started[0]
 
-    monkeypatch.setattr(Plan, '_start', start)
-    monkeypatch.setattr('slf_mmdet.comparison.plan.GRACE', 1 if stubborn else 60)
+    monkeypatch.setattr(Experiment, '_start', start)
+    monkeypatch.setattr('slf_mmdet.comparison.experiment.GRACE', 1 if stubborn else 60)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match='143'):
-        Plan(Config.fromfile(CONFIG), [parse_column('static')], [0], tmp_path).run()
+        Experiment(Config.fromfile(CONFIG), [parse_arm('static')], [0], tmp_path).run()
     assert started[0].returncode == (-signal.SIGKILL if stubborn else -signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_failed_cell_is_reported_and_the_others_go_on(run_tool, digits, tmp_path):
+def test_failed_run_is_reported_and_the_others_go_on(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', 'bad=static(base_weights=dict(box=1))', '--seeds', '0')
     done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits, check=False)
     assert done.returncode == 1
@@ -153,7 +153,7 @@ def test_failed_cell_is_reported_and_the_others_go_on(run_tool, digits, tmp_path
     assert set(read(tmp_path)) == {('static', 0)}
 
 
-def test_tuned_column_is_the_best_point_of_the_search(run_tool, digits, tmp_path):
+def test_tuned_arm_is_the_best_point_of_the_search(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0', '--weights', 'random', '--trials', '1')
     done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits)
     tried = {key[0]: float(line['pascal_voc/mAP']) for key, line in read(tmp_path / 'tune_random').items()}
@@ -164,9 +164,9 @@ def test_tuned_column_is_the_best_point_of_the_search(run_tool, digits, tmp_path
 
 
 def test_first_config_decides_nothing_but_its_balancer(tmp_path):
-    plan = Plan(Config.fromfile(CONFIG), [parse_column('static'), parse_column('slf')], [7], tmp_path)
-    plan.prepare()
-    first, second = (Config.fromfile(cell.folder / 'config.py') for cell in plan.cells)
+    experiment = Experiment(Config.fromfile(CONFIG), [parse_arm('static'), parse_arm('slf')], [7], tmp_path)
+    experiment.prepare()
+    first, second = (Config.fromfile(run.folder / 'config.py') for run in experiment.runs)
     assert first.randomness == dict(seed=7) == second.randomness
     assert first.custom_hooks[0] == second.custom_hooks[0]
     first.model.bbox_head.loss_balancer = second.model.bbox_head.loss_balancer
@@ -175,8 +175,8 @@ def test_first_config_decides_nothing_but_its_balancer(tmp_path):
 
 @pytest.fixture
 def prepared(run_tool, monkeypatch, digits, tmp_path):
-    """What the tool would run: column -> config of its first cell."""
-    monkeypatch.setattr(Plan, 'run', lambda plan, *args: plan.prepare())
+    """What the tool would run: arm -> config of its first run."""
+    monkeypatch.setattr(Experiment, 'run', lambda experiment, *args: experiment.prepare())
 
     def prepared(*args):
         with pytest.raises(ValueError, match='no run is finished yet'):
@@ -186,7 +186,7 @@ def prepared(run_tool, monkeypatch, digits, tmp_path):
     return prepared
 
 
-def test_other_configs_are_columns_and_get_the_options(prepared):
+def test_other_configs_are_arms_and_get_the_options(prepared):
     other = CONFIGS / 'yolov1' / 'yolov1_squeezenet_1xb16-60e_bccd-320px.py'
     configs = prepared('--configs', CONFIG, other, f'slf={DIGITS_SLF}')
     assert set(configs) == {'nano_1xb16-12e_digits-112px', 'squeezenet_1xb16-60e_bccd-320px', 'slf'}
@@ -194,7 +194,7 @@ def test_other_configs_are_columns_and_get_the_options(prepared):
     assert configs['slf'].model.bbox_head.loss_balancer.type == 'SLFBalancer'
 
 
-def test_varied_options_are_columns(prepared):
+def test_varied_options_are_arms(prepared):
     configs = prepared(
         '--vary', 'model.bbox_head.dropout=0.5', 'fast: optim_wrapper.optimizer.lr=0.5 train_cfg.max_epochs=2'
     )
@@ -206,12 +206,12 @@ def test_varied_options_are_columns(prepared):
     assert [configs[name].train_cfg.max_epochs for name in ('config', 'dropout=0.5', 'fast')] == [1, 1, 2]
 
 
-def test_all_kinds_of_columns_combine(prepared):
+def test_all_kinds_of_arms_combine(prepared):
     configs = prepared(
         '--balancers', 'slf', 'static', '--configs', f'other={DIGITS_SLF}', '--vary', 'long: train_cfg.max_epochs=2'
     )
     assert set(configs) == {'slf', 'static', 'other', 'long'}
 
 
-def test_without_columns_two_balancers_are_compared(prepared):
+def test_without_arms_two_balancers_are_compared(prepared):
     assert set(prepared()) == {'slf', 'static'}

@@ -8,7 +8,7 @@ from mmdet.registry import MODELS
 from mmengine.structures import BaseDataElement
 from torch import nn
 
-from slf_mmdet.comparison.record import CellRecordHook, PairedStartHook, describe_network, network_state
+from slf_mmdet.comparison.record import PairedStartHook, RunRecordHook, describe_network, network_state
 from slf_mmdet.losses import LargeMarginLinear
 
 CANDIDATES = [dict(type='ClassMSELoss'), dict(type='ClassMAELoss')]
@@ -36,7 +36,7 @@ def equal(first, second):
 @pytest.mark.parametrize(
     'loss',
     [
-        dict(loss='StochasticLoss', candidates=CANDIDATES, context_dim=3),
+        dict(loss='StochasticLoss', candidates=CANDIDATES, feature_dim=3),
         dict(loss='AdaptiveRobustLoss', num_channels=3, activation='softmax'),
         dict(loss='SmoothZeroOneLoss'),
     ],
@@ -104,7 +104,7 @@ def test_description_of_a_network():
 
 
 def fingerprint(tmp_path, *batches):
-    hook = CellRecordHook(str(tmp_path))
+    hook = RunRecordHook(str(tmp_path))
     for images in batches:
         samples = [BaseDataElement(metainfo=metainfo) for _, metainfo in images]
         hook.before_train_iter(None, 0, dict(inputs=[image for image, _ in images], data_samples=samples))

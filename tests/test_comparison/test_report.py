@@ -1,35 +1,42 @@
 """The table, against values worked out by hand."""
 
 import csv
+import itertools
 import json
+import math
+import statistics
+import tempfile
+from pathlib import Path
 
 import pytest
 from helpers import DIGITS_SLF
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.config import Config
 from rich.console import Console
 
-from slf_mmdet.comparison import Plan, Report, parse_column
+from slf_mmdet.comparison import Experiment, Report, parse_arm
 from slf_mmdet.comparison.report import confidence_interval, shared_values
 
 
 @pytest.fixture
-def plan(tmp_path):
-    plan = Plan(Config.fromfile(DIGITS_SLF), [parse_column('static'), parse_column('slf')], [0, 1, 2], tmp_path)
-    plan.prepare()
-    return plan
+def experiment(tmp_path):
+    experiment = Experiment(Config.fromfile(DIGITS_SLF), [parse_arm('static'), parse_arm('slf')], [0, 1, 2], tmp_path)
+    experiment.prepare()
+    return experiment
 
 
-def finish(plan, label, seed, value, seconds=0.1, fingerprint='same', **metrics):
-    (cell,) = (cell for cell in plan.cells if cell.column.label == label and cell.seed == seed)
+def finish(experiment, label, seed, value, seconds=0.1, fingerprint='same', **metrics):
+    (run,) = (run for run in experiment.runs if run.arm.label == label and run.seed == seed)
     metrics = {'pascal_voc/AP50': 0.0, 'pascal_voc/mAP': value, **metrics}
     result = dict(val={'pascal_voc/mAP': 0.0}, test=metrics, seconds_per_iter=seconds, seconds=9.0, iters=5)
-    (cell.folder / 'result.json').write_text(json.dumps(dict(result, fingerprint=fingerprint)))
+    (run.folder / 'result.json').write_text(json.dumps(dict(result, fingerprint=fingerprint)))
 
 
-def finish_all(plan):
+def finish_all(experiment):
     for seed, (static, slf) in enumerate([(0.70, 0.71), (0.72, 0.75), (0.68, 0.70)]):
-        finish(plan, 'static', seed, static)
-        finish(plan, 'slf', seed, slf, seconds=0.11)
+        finish(experiment, 'static', seed, static)
+        finish(experiment, 'slf', seed, slf, seconds=0.11)
 
 
 def test_confidence_interval():
@@ -38,10 +45,10 @@ def test_confidence_interval():
     assert confidence_interval([1]) is None
 
 
-def test_rows(plan):
-    finish_all(plan)
-    static, slf = Report(plan).rows
-    assert static.mean == pytest.approx(70) and static.spread == pytest.approx(2)
+def test_rows(experiment):
+    finish_all(experiment)
+    static, slf = Report(experiment).rows
+    assert static.mean == pytest.approx(70) and static.std == pytest.approx(2)
     assert static.differences == {} and static.interval is None and static.overhead is None
     assert slf.mean == pytest.approx(72)
     assert slf.differences == pytest.approx({0: 1, 1: 3, 2: 2})
@@ -49,46 +56,48 @@ def test_rows(plan):
     assert slf.overhead == pytest.approx(1.1)
 
 
-def test_only_pairs_are_compared(plan):
-    finish(plan, 'static', 0, 0.5)
-    finish(plan, 'slf', 0, 0.6)
-    finish(plan, 'slf', 1, 0.9)
-    slf = Report(plan).rows[1]
+def test_only_pairs_are_compared(experiment):
+    finish(experiment, 'static', 0, 0.5)
+    finish(experiment, 'slf', 0, 0.6)
+    finish(experiment, 'slf', 1, 0.9)
+    slf = Report(experiment).rows[1]
     assert slf.differences == pytest.approx({0: 10}) and slf.interval is None and slf.mean == pytest.approx(75)
 
 
-def test_files(plan):
-    finish_all(plan)
-    markdown, table, picture = Report(plan).save()
+def test_files(experiment):
+    finish_all(experiment)
+    markdown, table, picture = Report(experiment).save()
     text = markdown.read_text()
     assert '| slf | 72.00 ± 2.65 | 3 | +2.00 | -0.48 to +4.48 | 0.1100 | x1.10 |' in text
     lines = list(csv.DictReader(table.open()))
     assert len(lines) == 6
-    assert lines[0]['column'] == 'static' and float(lines[0]['pascal_voc/mAP']) == 0.7
+    assert lines[0]['arm'] == 'static' and float(lines[0]['pascal_voc/mAP']) == 0.7
     assert picture.stat().st_size > 5000
 
 
-def test_runs_that_were_fed_otherwise_are_named(plan):
-    finish_all(plan)
-    assert Report(plan).unpaired() == []
-    finish(plan, 'slf', 1, 0.7, fingerprint='other')
-    finish(plan, 'slf', 2, 0.7, fingerprint=None)  # resumed: nothing is known
-    (warning,) = Report(plan).unpaired()
+def test_runs_with_other_images_are_named(experiment):
+    finish_all(experiment)
+    assert Report(experiment).unpaired() == []
+    finish(experiment, 'slf', 1, 0.7, fingerprint='other')
+    finish(experiment, 'slf', 2, 0.7, fingerprint=None)  # resumed: nothing is known
+    (warning,) = Report(experiment).unpaired()
     assert warning == 'slf did not see the same images in the same order as static: seeds [1]'
     console = Console(record=True, width=200)
-    Report(plan).show(console)
+    Report(experiment).show(console)
     assert 'not paired: slf did not see' in console.export_text()
 
 
-def test_runs_that_began_with_another_network_are_named(plan):
-    finish_all(plan)
+def test_runs_that_began_with_another_network_are_named(experiment):
+    finish_all(experiment)
     network = dict(weight=[990, 'a'], bias=[10, 'b'])
     others = [dict(weight=[990, 'a']), dict(weight=[990, 'c'], bias=[10, 'b']), dict(kernel=[990, 'a'])]
     for seed, other in enumerate(others):
         for label, start in (('static', network), ('slf', other)):
-            (plan.work_dir / label / f'seed_{seed}' / 'start.json').write_text(json.dumps(start))
+            (experiment.work_dir / label / f'seed_{seed}' / 'start.json').write_text(json.dumps(start))
     # seed 0 lacks a bias only: 990 of 1000 values in common; seed 1 has 10 of 1000, seed 2 none
-    assert Report(plan).unpaired() == ['slf did not begin with the network of static, of which it had 1%: seeds [1, 2]']
+    assert Report(experiment).unpaired() == [
+        'slf did not begin with the network of static, of which it had 1%: seeds [1, 2]'
+    ]
 
 
 def test_a_smaller_network_is_another_one():
@@ -107,31 +116,82 @@ def test_a_smaller_network_is_another_one():
         ('mapped', 0.617, '0.62', 'mapped'),
     ],
 )
-def test_metrics_are_shown_in_percent(plan, metric, value, shown, title):
-    finish(plan, 'static', 0, 0.5, **{metric: value})
-    header, line = Report(plan, metric=metric).cells()
+def test_metrics_are_shown_in_percent(experiment, metric, value, shown, title):
+    finish(experiment, 'static', 0, 0.5, **{metric: value})
+    header, line, _ = Report(experiment, metric=metric).table()
     assert (header[1], line[1]) == (title, shown)
 
 
-def test_default_metric_of_a_classification(plan):
-    finish(plan, 'static', 0, 0.5)
-    path = plan.cells[0].folder / 'result.json'
+def test_default_metric_of_a_classification(experiment):
+    finish(experiment, 'static', 0, 0.5)
+    path = experiment.runs[0].folder / 'result.json'
     path.write_text(
         json.dumps({**json.loads(path.read_text()), 'test': {'accuracy/top1': 98.5, 'accuracy/top5': 99.9}})
     )
-    assert Report(plan).metric == 'accuracy/top1'
+    assert Report(experiment).metric == 'accuracy/top1'
 
 
-def test_other_metric_and_split(plan):
-    finish_all(plan)
-    finish(plan, 'static', 0, 0.7, loss=3.5)
-    assert Report(plan, split='val').rows[0].mean == 0
-    report = Report(plan, metric='loss')
-    assert report.rows[0].values == {0: 3.5} and len(report.rows) == 1  # no percentage, and only who has it
+def test_other_metric_and_split(experiment):
+    finish_all(experiment)
+    finish(experiment, 'static', 0, 0.7, loss=3.5)
+    assert Report(experiment, split='val').rows[0].mean == 0
+    with pytest.raises(
+        ValueError, match=r"'loss' has no finite value in the finished runs \['slf, seed 0', 'static, s"
+    ):
+        Report(experiment, metric='loss')  # only one run has it
+    for label, seed in itertools.product(('static', 'slf'), range(3)):
+        finish(experiment, label, seed, 0.7, loss=3.5)
+    assert Report(experiment, metric='loss').rows[0].values == dict.fromkeys(range(3), 3.5)  # no percentage
     with pytest.raises(ValueError, match=r"metric 'map' was not measured; there are \['pascal_voc/AP50'"):
-        Report(plan, metric='map')
+        Report(experiment, metric='map')
 
 
-def test_nothing_to_report(plan):
+def test_nothing_to_report(experiment):
     with pytest.raises(ValueError, match='no run is finished yet'):
-        Report(plan)
+        Report(experiment)
+
+
+def test_runs_that_are_missing_are_named(experiment):
+    finish(experiment, 'slf', 0, 0.6)
+    report = Report(experiment)
+    assert [row.label for row in report.rows] == ['static', 'slf'] and math.isnan(report.rows[0].mean)
+    assert [line[1:3] for line in report.table()[1:]] == [['-', '0 of 3'], ['60.00', '1 of 3']]
+    (note,) = report.notes()
+    assert note.startswith('missing, failed or not finished: static, seed 0; static, seed 1')
+    markdown, _, picture = report.save()
+    assert 'Missing, failed or not finished' in markdown.read_text() and picture.is_file()
+
+
+# What a run may leave: a value, no detection at all, or no result since it failed or has not finished
+OUTCOMES = st.one_of(st.floats(0.01, 1), st.just(0.0), st.none())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(OUTCOMES, min_size=6, max_size=6).filter(lambda outcomes: any(x is not None for x in outcomes)))
+def test_no_result_leaves_a_comparison_silently(outcomes):
+    """Every run is in the mean of its arm, or named as missing; zeros count and are named."""
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = Config.fromfile(DIGITS_SLF)
+        experiment = Experiment(cfg, [parse_arm('static'), parse_arm('slf')], [0, 1, 2], Path(folder))
+        experiment.prepare()
+        expected = dict(zip(experiment.runs, outcomes))
+        for run, value in expected.items():
+            if value is not None:
+                finish(experiment, run.arm.label, run.seed, value)
+        report = Report(experiment)
+        for row, arm in zip(report.rows, experiment.arms):
+            found = [100 * x for run, x in expected.items() if run.arm is arm and x is not None]
+            assert len(row.values) == len(found)
+            assert not found or row.mean == pytest.approx(statistics.fmean(found))
+        text = ' '.join(report.notes())
+        for run, value in expected.items():
+            assert (run.name in text) == (value is None or value == 0)
+
+
+def test_a_metric_that_is_not_a_number_is_an_error_by_name(experiment):
+    finish_all(experiment)
+    finish(experiment, 'slf', 1, float('nan'))
+    with pytest.raises(
+        ValueError, match=r"no finite value in the finished runs \['slf, seed 1'\].*choose another metric"
+    ):
+        Report(experiment)

@@ -22,10 +22,11 @@ LOSSES = dict(
     **{
         'lm-softmax': 'CrossEntropyLoss',
         'adaptive-robust': 'AdaptiveRobustLoss',
-        'slf': 'StochasticLoss',
-        'slf-softmax': 'StochasticLoss',
+        'slf': 'PaperStochasticLoss',
+        'slf-softmax': 'PaperStochasticLoss',
     },
 )
+SAMPLERS = {'slf': 'MultipleGumbelSoftmax', 'slf-softmax': 'Softmax'}
 FOR_CIFAR = ('resnet8', 'resnet20', 'resnet32', 'wrn-28-10', 'densenet-bc-100-12')
 NETWORKS = dict(mnist=('mlp', 'lenet'), cifar10=FOR_CIFAR, cifar100=FOR_CIFAR)
 CLASSES = dict({'mnist-imbalanced': 10}, mnist=10, cifar10=10, cifar100=100, imagenet=1000)
@@ -96,7 +97,9 @@ def test_is_what_its_name_says(path):
         )
     assert type(model.head.loss_module).__name__ == LOSSES[config.loss]
     assert (type(model.head.classifier).__name__ == 'LargeMarginLinear') == (config.loss == 'lm-softmax')
-    assert getattr(model.head.loss_module, 'sampler', 'softmax') == ('gumbel' if config.loss == 'slf' else 'softmax')
+    if config.loss in SAMPLERS:
+        assert type(model.head.loss_module.sampler).__name__ == SAMPLERS[config.loss]
+        assert model.head.loss_module.over_elements == 'sum'
 
 
 @pytest.mark.parametrize('path', [path for path in PATHS if '_ce_' not in path.stem], ids=lambda path: path.stem)

@@ -24,13 +24,19 @@ def test_every_config_folder_is_covered_here():
     assert folders == {*FAMILIES, 'classification'}  # of which test_classification.py takes care
 
 
+def balancer_of(path):
+    """By the name of a config of YOLOv1."""
+    prefixes = dict(slf_paper_='PaperSLFBalancer', slf_='SLFBalancer', yolov1_='StaticBalancer')
+    return next(balancer for prefix, balancer in prefixes.items() if path.name.startswith(prefix))
+
+
 @pytest.mark.parametrize('path', YOLOV1_PATHS, ids=lambda path: path.stem)
 def test_parses_and_builds(path):
     cfg = Config.fromfile(path)
     with torch.device('meta'):  # no memory or time for YOLO's 200 million parameters
         model = MODELS.build(cfg.model)
     assert model.bbox_head.num_classes == _num_classes(cfg)
-    assert (type(model.bbox_head.loss_balancer).__name__ == 'SLFBalancer') == (path.parent.name == 'slf')
+    assert type(model.bbox_head.loss_balancer).__name__ == balancer_of(path)
     assert cfg.val_evaluator.eval_mode == '11points'
     assert {'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper', 'auto_scale_lr'} <= set(cfg)
 
@@ -61,16 +67,48 @@ def test_batch_and_epochs_are_as_the_name_says(path):
     assert f'-{scale[0]}px' in path.stem
 
 
-@pytest.mark.parametrize('path', [path for path in PATHS if path.parent.name == 'slf'], ids=lambda path: path.stem)
+SLF_PATHS = [path for path in PATHS if path.parent.name == 'slf']
+VALIDATION = [path for path in SLF_PATHS if path.name.startswith('slf_validation_')]
+WITHOUT_SETTINGS = [path for path in SLF_PATHS if path not in VALIDATION]
+
+
+def base_of(path):
+    """The config of YOLOv1 with static weights that an SLF config inherits."""
+    return Config.fromfile(CONFIGS / 'yolov1' / re.sub('^slf_(paper_|validation_)?', '', path.name)).to_dict()
+
+
+@pytest.mark.parametrize('path', WITHOUT_SETTINGS, ids=lambda path: path.stem)
 def test_an_slf_config_differs_from_its_base_in_the_balancer_alone(path):
-    base = Config.fromfile(CONFIGS / 'yolov1' / path.name.replace('slf_', '', 1)).to_dict()
-    ours = Config.fromfile(path).to_dict()
-    assert ours['model']['bbox_head'].pop('loss_balancer') == dict(
-        type='SLFBalancer', objective='delta_ap', kl_weight=0.5
-    )
+    """Its settings are the defaults: the recommended ones, and the paper's."""
+    base, ours = base_of(path), Config.fromfile(path).to_dict()
+    assert ours['model']['bbox_head'].pop('loss_balancer') == dict(type=balancer_of(path))
     base['model']['bbox_head'].pop('loss_balancer')
     assert ours == base
     assert len(path.read_text(encoding='utf-8').splitlines()) <= 10
+
+
+@pytest.mark.parametrize('path', VALIDATION, ids=lambda path: path.stem)
+def test_validation_images_are_those_that_are_kept_out_of_training(path):
+    base, ours = base_of(path), Config.fromfile(path).to_dict()
+    signal = ours['model']['bbox_head'].pop('loss_balancer')['signal']
+    assert signal['type'] == 'ValidationSignal'
+    train, validation = ours['train_dataloader']['dataset'], signal['dataset']
+    assert (train.pop('part'), validation.pop('part')) == ('train', 'held_out')
+    assert train == validation and train['type'] == 'HeldOutSplit'
+    assert train['dataset'] == base['train_dataloader']['dataset']
+    for cfg in (base, ours):
+        cfg['train_dataloader'].pop('dataset')
+        cfg['model']['bbox_head'].pop('loss_balancer', None)
+    assert {key: value for key, value in ours.items() if key in base} == base
+
+
+@pytest.mark.parametrize('size', ['d24', 'd9', 'vgg16', 'nano', 'squeezenet'])
+def test_algorithm_1_is_there_to_be_compared_with(size):
+    assert {balancer_of(path) for path in YOLOV1_PATHS if f'yolov1_{size}_' in path.name} == {
+        'StaticBalancer',
+        'SLFBalancer',
+        'PaperSLFBalancer',
+    }
 
 
 @pytest.mark.parametrize('path', BALANCED_PATHS, ids=lambda path: path.stem)
@@ -79,6 +117,7 @@ def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
     assert type(model.loss_balancer).__name__ == 'SLFBalancer'
+    assert set(cfg.model.loss_balancer) == {'type', 'parts'}
     text = path.read_text(encoding='utf-8')
     assert len(text.splitlines()) <= 16
     base = re.search(r"^_base_ = '(mmdet::.+)'$", text, re.MULTILINE).group(1)

@@ -1,4 +1,4 @@
-"""A table of wrong settings: each is told in one paragraph with its key, its value and the choices."""
+"""A table of wrong settings: each raises one paragraph with its key, its value and the choices."""
 
 from types import SimpleNamespace
 
@@ -30,6 +30,19 @@ def slf(**settings):
     balancer(type='SLFBalancer', **settings)
 
 
+def sampler(**settings):
+    """Of SLF's balancer, the paper's K samples."""
+    slf(sampler=dict(type='MultipleGumbelSoftmax', **settings))
+
+
+def signal(kind, **settings):
+    slf(signal=dict(type=kind, **settings))
+
+
+def paper(**settings):
+    balancer(type='PaperSLFBalancer', **settings)
+
+
 def detector(**settings):
     """RetinaNet, the losses of which are loss_cls and loss_bbox."""
     cfg = tiny_model('retinanet')
@@ -45,7 +58,7 @@ MSE, CE = dict(type='ClassMSELoss'), dict(type='CrossEntropyLoss')
 
 
 def candidates(*losses, **settings):
-    loss = MODELS.build(dict(type='StochasticLoss', candidates=losses, **{'context_dim': 4, **settings}))
+    loss = MODELS.build({'type': 'StochasticLoss', 'candidates': losses, 'feature_dim': 4, **settings})
     loss(torch.zeros(3, 4), torch.zeros(3, dtype=torch.long))
 
 
@@ -95,7 +108,7 @@ TABLE = [
     (balancer, dict(type=None), "bbox_head.loss_balancer {'type': None} SLFBalancer dict(type="),
     (balancer, dict(num_samples=3), 'bbox_head.loss_balancer num_samples SLFBalancer dict(type='),
     (head, dict(loss_balancer='SLFBalancer'), "bbox_head.loss_balancer 'SLFBalancer' dict(type="),
-    (slf, dict(num_sample=3), "loss_balancer SLFBalancer 'num_sample' num_samples tau Did you mean 'num_samples'"),
+    (slf, dict(kl_wieght=3), "loss_balancer SLFBalancer 'kl_wieght' kl_weight prior Did you mean 'kl_weight'"),
     (slf, dict(base_weights=[5, 1, 1, 0.5]), 'loss_balancer.base_weights [5, 1, 1, 0.5] dict part'),
     # Parts and base weights
     (slf, dict(base_weights=dict(box=5.0)), "base_weights 'box' coord cls obj noobj"),
@@ -107,29 +120,58 @@ TABLE = [
     (balancer, dict(type='StaticBalancer', parts=['cls', 'cls']), "parts more than once 'cls'"),
     (balancer, dict(type='StaticBalancer', base_weights=dict.fromkeys(['coord', 'cls', 'obj', 'noobj'], 0)), 'all 0'),
     # Sampling
-    (slf, dict(num_samples=0), 'num_samples 0 integer >= 1 K=1'),
-    (slf, dict(num_samples=2.5), 'num_samples 2.5 integer >= 1'),
-    (slf, dict(num_samples='3'), "num_samples '3' integer >= 1"),
-    (slf, dict(tau=0.0), 'tau 0.0 > 0'),
-    (slf, dict(tau=-1), 'tau -1 > 0'),
-    (slf, dict(tau='cold'), "'cold' number dict(value="),
-    (slf, dict(tau=dict(start=1.0)), "{'start': 1.0} number dict(value="),
-    (slf, dict(sampler='gumble'), "sampler 'gumble' gumbel softmax"),
-    (slf, dict(seed='tomorrow'), "seed 'tomorrow' integer"),
-    # The decision network
-    (slf, dict(granularity='pixel'), "granularity 'pixel' image batch"),
-    (slf, dict(initial='random'), "initial 'random' base uniform"),
-    (slf, dict(objective='val'), "objective 'val' joint normalized improvement heldout delta_ap"),
-    (slf, dict(objective=dict(type='heldout', momentum=1.0)), 'heldout momentum 1.0 [0, 1)'),
-    (slf, dict(objective=dict(type='heldout', horizon=10)), "heldout 'horizon' momentum interval"),
-    (slf, dict(objective=dict(type='heldout', reference='mAP')), "heldout reference 'mAP' base criterion"),
-    (slf, dict(anchor='gradient'), "anchor 'gradient' base gradients"),
-    (slf, dict(anchor='gradients', initial='uniform'), "initial 'uniform' 'base' anchor"),
+    (sampler, dict(num_samples=0), 'num_samples 0 integer >= 1 K=1'),
+    (sampler, dict(num_samples=2.5), 'num_samples 2.5 integer >= 1'),
+    (sampler, dict(num_samples='3'), "num_samples '3' integer >= 1"),
+    (sampler, dict(num_sample=3), "SLFBalancer.sampler 'num_sample' num_samples tau Did you mean 'num_samples'"),
+    (sampler, dict(tau=0.0), 'tau 0.0 > 0'),
+    (sampler, dict(tau=-1), 'tau -1 > 0'),
+    (sampler, dict(tau='cold'), "'cold' number dict(value="),
+    (sampler, dict(tau=dict(start=1.0)), "{'start': 1.0} number dict(value="),
+    (sampler, dict(noise='loud'), "noise 'loud' None independent shared"),
+    (sampler, dict(seed='tomorrow'), "seed 'tomorrow' integer"),
+    (slf, dict(sampler=dict(type='Gumble')), "sampler.type 'Gumble' MultipleGumbelSoftmax Softmax Stratified"),
+    (slf, dict(sampler='softmax'), "sampler 'softmax' dict(type= MultipleGumbelSoftmax Softmax"),
+    (slf, dict(sampler=dict(num_samples=3)), "sampler {'num_samples': 3} dict(type="),
+    (slf, dict(sampler=dict(type='DeltaAP')), "sampler.type 'DeltaAP' MultipleGumbelSoftmax Softmax"),
+    (slf, dict(sampler=dict(type='Softmax', num_samples=3)), "sampler Softmax 'num_samples'"),
+    # Signals
+    (slf, dict(signal='DeltaAP'), "signal 'DeltaAP' dict(type="),
+    (slf, dict(signal=dict(type='DeltaAp')), "signal.type 'DeltaAp' LossRate TrainingLoss Did you mean 'DeltaAP'"),
+    (slf, dict(signal=dict(type='Softmax')), "signal.type 'Softmax' DeltaAP GradientAlignment ValidationSignal"),
+    (signal, ('DeltaAP', dict(momentum=1.0)), 'DeltaAP momentum 1.0 [0, 1)'),
+    (signal, ('DeltaAP', dict(horizon=10)), "DeltaAP 'horizon' momentum interval"),
+    (signal, ('DeltaAP', dict(interval=0)), 'DeltaAP interval 0 integer >= 1 None'),
+    (signal, ('GradientAlignment', dict(target='mAP')), "target 'mAP' detection_quality training_loss"),
+    (signal, ('RelativeLoss', dict(momentum='0.9')), "momentum '0.9' [0, 1)"),
+    (signal, ('TrainingLoss', dict(momentum=0.9)), "TrainingLoss 'momentum'"),
+    (signal, ('ValidationSignal', dict(dataset=dict(type='VOCDataset'), batch_size=0)), 'batch_size 0 integer >= 1'),
+    (signal, ('ValidationSignal', dict(dataset=dict(type='VOCDataset'), seed=-1)), 'seed -1 integer >= 0'),
+    # Priors
+    (slf, dict(prior='gradients'), "prior 'gradients' dict(type= BaseWeights EqualGradientNorms"),
+    (slf, dict(prior=dict(type='EqualGradients')), "prior.type 'EqualGradients' EqualGradientNorms EqualWeights"),
+    (slf, dict(prior=dict(type='EqualGradientNorms', at='head')), "at 'head' output shared"),
     (slf, dict(kl_weight=-1.0), 'kl_weight -1.0 >= 0'),
     (slf, dict(kl_weight='20'), "kl_weight '20' number >= 0"),
-    (slf, dict(base_share=1.5), 'base_share 1.5 [0, 1]'),
+    (slf, dict(prior_share=1.5), 'prior_share 1.5 [0, 1]'),
+    # The decision network
+    (slf, dict(granularity='pixel'), "granularity 'pixel' image batch"),
     (slf, dict(warmup=0.1), 'warmup 0.1 integer >= 0 iterations'),
     (slf, dict(hidden_dim=0), 'hidden_dim 0 integer >= 1'),
+    (paper, dict(start='base'), "start 'base' random uniform"),
+    (paper, dict(signal=dict(type='DeltaAP')), "PaperSLFBalancer 'signal' granularity sampler start"),
+    (balancer, dict(type='LDCMTLBalancer', discrepancy_weight=-1), 'discrepancy_weight -1 >= 0'),
+    # Settings that were renamed before the first release
+    (slf, dict(num_samples=3), "'num_samples' sampler=dict(type='MultipleGumbelSoftmax', num_samples=...)"),
+    (slf, dict(tau=0.5), "'tau' sampler=dict(type='MultipleGumbelSoftmax', tau=...)"),
+    (slf, dict(objective='heldout'), "'objective' signal dict(type='GradientAlignment') dict(type='DeltaAP')"),
+    (slf, dict(anchor='gradients'), "'anchor' prior=dict(type='BaseWeights') dict(type='EqualGradientNorms')"),
+    (slf, dict(initial='uniform'), "'initial' prior=dict(type='EqualWeights')"),
+    (slf, dict(base_share=0.1), "'base_share' prior_share"),
+    (slf, dict(context_dim=3), "'context_dim' feature_dim"),
+    (slf, dict(detach_context=False), "'detach_context' PaperSLFBalancer"),
+    (signal, ('GradientAlignment', dict(reference='criterion')), "'reference' target 'detection_quality'"),
+    (detector, dict(context='backbone'), "'context' features='parts'"),
     # Other balancers
     (balancer, dict(type='DWABalancer', temperature=0), 'temperature 0 > 0'),
     (balancer, dict(type='DWABalancer', interval='epoch'), "interval 'epoch' integer >= 1 iterations"),
@@ -140,14 +182,14 @@ TABLE = [
     (balancer, dict(type='STCHBalancer', mu=-1), 'mu -1 > 0'),
     (balancer, dict(type='FAMOBalancer', lr=NAN), 'lr nan >= 0'),
     (balancer, dict(type='ScheduledBalancer', schedules=dict(box=2.0)), "schedules 'box' coord cls obj noobj"),
-    # Any detector: its parts, its context, its shared layer
+    # Any detector: its parts, its features, its shared layer
     (parts, dict(cls='loss_cls', mask='loss_mask'), "'mask' loss_mask loss_cls loss_bbox"),
     (parts, dict(cls='loss_cls', all='loss_.*'), "'loss_cls' cls all one part"),
     (parts, dict(cls='loss_(cls'), "parts['cls'] 'loss_(cls' regular expression loss_rpn_.*"),
     (parts, dict(), 'parts {} dict(cls='),
     (detector, dict(loss_balancer=dict(type='SLFBalancer', parts='loss_cls')), "parts 'loss_cls' dict(cls="),
     (detector, dict(loss_balancer=dict(type='StaticBalancr')), "loss_balancer.type 'StaticBalancr' StaticBalancer"),
-    (detector, dict(context='nek'), "'nek' backbone neck bbox_head"),
+    (detector, dict(features='nek'), "'nek' backbone neck bbox_head"),
     (
         detector,
         dict(loss_balancer=dict(type='GradNormBalancer', parts=['loss_cls', 'loss_bbox']), shared_layer='nek'),
@@ -160,9 +202,13 @@ TABLE = [
     (candidates, (['ClassMSELoss'], {}), "candidates[0] 'ClassMSELoss' dict(type="),
     (candidates, ([MSE, MSE], {}), "names 'ClassMSELoss' name="),
     (candidates, ([MSE, dict(CE, use_sigmoid=True)], {}), "use_sigmoid 'CrossEntropyLoss' False"),
-    (candidates, ([MSE, CE], dict(context_dim=5)), 'context_dim 5 4 numbers'),
-    (candidates, ([MSE, CE], dict(context_dim=0)), 'context_dim 0 integer >= 1'),
-    (candidates, ([MSE, CE], dict(initial=[1.0])), 'initial [1.0] uniform 2 numbers'),
+    (candidates, ([MSE, CE], dict(feature_dim=5)), 'feature_dim 5 4 numbers'),
+    (candidates, ([MSE, CE], dict(feature_dim=0)), 'feature_dim 0 integer >= 1'),
+    (candidates, ([MSE, CE], dict(base_weights=[1.0])), 'base_weights [1.0] None 2 numbers > 0'),
+    (candidates, ([MSE, CE], dict(over_elements='max')), "over_elements 'max' sum mean"),
+    (candidates, ([MSE, CE], dict(initial=[1.0, 2.0])), "'initial' base_weights"),
+    (candidates, ([MSE, CE], dict(signal=dict(type='DeltaAP'))), 'DeltaAP detection_quality LossRate'),
+    (candidates, ([MSE, CE], dict(type='PaperStochasticLoss', start='base')), "start 'base' random uniform"),
     (candidates, ([MSE, CE], dict(reduction='avg')), "reduction 'avg' mean sum none"),
     (candidates, ([MSE, dict(type='SmoothL1Loss')], {}), "'SmoothL1Loss' (3, 4) (3,) same input"),
     (loss, dict(type='BiTemperedLoss', t1=2.0), 't1 2.0 [0, 1]'),
@@ -193,6 +239,8 @@ def call(build, settings):
         return build(**settings)
     if build is candidates:
         return build(*settings[0], **settings[1])
+    if build is signal:
+        return build(settings[0], **settings[1])
     return build(*settings)
 
 
@@ -212,4 +260,4 @@ def test_the_message_names_key_value_and_choices(build, settings, words):
 
 
 def test_the_table_is_long_enough():
-    assert len(TABLE) >= 40
+    assert len(TABLE) >= 83

@@ -33,6 +33,15 @@ def test_the_seed_decides_the_split(split):
     assert first == same != other
 
 
+def test_a_pipeline_of_its_own(split):
+    pipeline = [dict(type='LoadAnnotations', with_bbox=True)]
+    dataset = split(part='held_out', pipeline=pipeline)
+    assert 'inputs' not in dataset[0] and len(dataset[0]['gt_bboxes'])
+    assert paths(dataset) == paths(split(part='held_out'))
+    with pytest.raises(ValueError, match='dataset must be a config with a pipeline'):
+        DATASETS.build(dict(type='HeldOutSplit', dataset=dataset.dataset, pipeline=pipeline))
+
+
 def test_it_answers_what_training_asks(split):
     dataset = split(part='held_out')
     assert dataset.metainfo['classes'][0] == 'zero'

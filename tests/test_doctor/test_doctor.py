@@ -1,4 +1,4 @@
-"""The doctor: each trap in an installation that has it and in one that has not; the report, also of a broken one."""
+"""The doctor: each issue in an installation with and without it; the report, also of a broken installation."""
 
 import sys
 
@@ -7,7 +7,7 @@ from helpers import run_python
 
 from slf_mmdet.doctor.__main__ import main
 from slf_mmdet.doctor.environment import Environment
-from slf_mmdet.doctor.traps import TRAPS, diagnose
+from slf_mmdet.doctor.known_issues import KNOWN_ISSUES, diagnose
 
 GOOD = {
     'torch': '2.1.2',
@@ -38,7 +38,7 @@ def compiled_ops(monkeypatch):
 
 
 def found(env):
-    return {trap.symptom: text for trap, text in diagnose(env) if text is not None}
+    return {issue.symptom: text for issue, text in diagnose(env) if text is not None}
 
 
 def test_a_good_installation_has_none():
@@ -46,7 +46,7 @@ def test_a_good_installation_has_none():
 
 
 SIZE_CHANGED = 'ValueError: numpy.dtype size changed, may indicate binary incompatibility'
-# What differs from the good installation; the trap's symptom and what is said of it, in part
+# What differs from the good installation, part of the issue's symptom, part of its description
 TABLE = [
     (dict(changed=dict(mmcv=None)), "No module named 'mmcv'", 'neither mmcv nor mmcv-lite'),
     (dict(changed={'mmcv-lite': '2.1.0'}), 'mmcv behaves', 'mmcv 2.1.0, mmcv-lite 2.1.0'),
@@ -55,7 +55,7 @@ TABLE = [
     (dict(changed={'onedl-mmdetection': '3.5.0'}), 'mmengine, mmdet', 'mmdet 3.0.0, onedl-mmdetection 3.5.0'),
     (dict(errors={'torchvision.ops': 'RuntimeError: operator torchvision::nms does not exist'}), 'nms', 'nms'),
     (dict(changed=dict(torch='2.11.0+cu130')), 'HistoryBuffer', 'torch 2.11.0'),
-    (dict(TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD='1'), 'may run any program', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1'),
+    (dict(TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD='1'), 'arbitrary code', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1'),
     (dict(changed=dict(torch='2.5.1', transformers='4.40', mmengine='0.10.4')), 'Adafactor', 'mmengine 0.10.4'),
     (dict(changed=dict(setuptools='82.0.0')), 'pkg_resources', 'setuptools 82.0.0'),
     (dict(changed=dict(setuptools=None)), 'pkg_resources', 'not installed'),
@@ -72,13 +72,13 @@ TABLE = [
 
 
 @pytest.mark.parametrize(('changes', 'symptom', 'said'), TABLE, ids=[row[1] for row in TABLE])
-def test_each_trap_is_found_where_it_is_and_no_other(changes, symptom, said):
+def test_each_issue_is_found_and_no_other(changes, symptom, said):
     ((shown, text),) = found(environment(**changes)).items()
     assert symptom in shown and said in text
 
 
-def test_every_trap_is_in_the_table():
-    assert all(any(symptom in trap.symptom for _, symptom, _ in TABLE) and trap.fix for trap in TRAPS)
+def test_every_issue_is_in_the_table():
+    assert all(any(symptom in issue.symptom for _, symptom, _ in TABLE) and issue.fix for issue in KNOWN_ISSUES)
 
 
 def test_report_of_this_installation(capsys, monkeypatch):
@@ -87,7 +87,7 @@ def test_report_of_this_installation(capsys, monkeypatch):
     code = main()
     text = capsys.readouterr().out
     assert all(word in text for word in ("mmcv's ops", 'GPU', 'torchvision', 'mmengine', 'HistoryBuffer'))
-    assert (code == 0) == ('No trap is open' in text)
+    assert (code == 0) == ('No issue to fix' in text)
 
 
 def test_it_works_where_the_package_does_not(tmp_path):
@@ -95,5 +95,5 @@ def test_it_works_where_the_package_does_not(tmp_path):
     (tmp_path / 'mmdet' / '__init__.py').write_text("raise AssertionError('MMCV==2.2.0 is used but incompatible')\n")
     env = dict(PYTHONPATH=str(tmp_path), COLUMNS='400')
     done = run_python('-W', 'ignore', '-m', 'slf_mmdet.doctor', env=env, check=False)
-    assert done.returncode == 1 and '1 open trap' in done.stdout
+    assert done.returncode == 1 and '1 issue(s) to fix' in done.stdout
     assert 'import mmdet.models: AssertionError: MMCV==2.2.0 is used but incompatible' in done.stdout

@@ -21,7 +21,7 @@ class Balanced(BaseModel):
         self.scales = dict(scales)
         self.places = places
         for place in places:
-            config = dict(balancer, parts=tuple(scales), context_dim=len(scales))
+            config = dict(balancer, parts=tuple(scales), feature_dim=len(scales))
             setattr(self, place, MODELS.build(config))
 
     def parts(self, inputs):

@@ -9,46 +9,70 @@ import torch
 from mmengine.registry import VISBACKENDS
 from mmengine.visualization import BaseVisBackend
 
-from slf_mmdet.balancers import BalancedStep, SLFBalancer
+from slf_mmdet.balancers import DetectionQuality, StaticBalancer, StepRecord
 from slf_mmdet.hooks import BalanceMonitorHook
 from slf_mmdet.hooks.balance_monitor import summary
+from slf_mmdet.slf import SLFBalancer
 
 STATIC = dict(type='StaticBalancer', base_weights=dict(box=3.0, cls=1.0))
+SLF = dict(type='SLFBalancer', signal=dict(type='TrainingLoss'), base_weights=dict(box=3.0, cls=1.0))
 
 
 def history(runner, key):
     return runner.message_hub.get_scalar(f'train/{key}').data[0].tolist()
 
 
+STEPS = StepRecord(
+    losses=torch.tensor([[1.0, 2.0], [3.0, 2.0]]),
+    weights=torch.tensor([[2.0, 1.0], [4.0, 1.0]]),  # means 3 and 1
+    weighted=torch.tensor([[2.0, 2.0], [10.0, 2.0]]),  # means 6 and 2
+    selected=torch.tensor([[0.5, 1.0], [0.25, 0.5]]),
+)
+BY_HAND = {
+    'raw/a': 2.0,
+    'raw/b': 2.0,
+    'share/a': 0.75,
+    'share/b': 0.25,
+    'weights/entropy': -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2),
+    'weights/smallest_first': 0.5,  # a is smallest and first in the first step; in the second, b is smallest
+}
+
+
 def test_summary_by_hand():
-    steps = BalancedStep(
-        losses=torch.tensor([[1.0, 2.0], [3.0, 2.0]]),
-        weights=torch.tensor([[2.0, 1.0], [4.0, 1.0]]),  # means 3 and 1
-        weighted=torch.tensor([[2.0, 2.0], [10.0, 2.0]]),  # means 6 and 2
-    )
-    assert summary(steps, ('a', 'b')) == pytest.approx(
-        {
-            'raw/a': 2.0,
-            'raw/b': 2.0,
-            'share/a': 0.75,
-            'share/b': 0.25,
-            'weights/entropy': -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2),
-            'weights/smallest_first': 0.5,  # a is smallest and first in the first step; in the second, b is smallest
-        }
-    )
+    assert summary(STEPS, StaticBalancer(parts=('a', 'b'))) == pytest.approx(BY_HAND)
+
+
+@pytest.mark.parametrize('prefix', ['', 'roi_head/'])
+def test_summary_of_slf_by_hand(prefix):
+    """Which parts were selected, and the average precision lost with each, the mean of two measurements."""
+    balancer = SLFBalancer(parts=('a', 'b'), feature_dim=1, signal=dict(type='DeltaAP', momentum=0.5))
+    for gains in ([0.1, -0.2], [0.4, 0.1]):
+        balancer.signal.gains.update(torch.tensor(gains))
+    expected = {
+        **BY_HAND,
+        'selected/a': 0.375,
+        'selected/b': 0.75,
+        'ap_lost/a': (0.5 * 0.1 + 0.4) / 1.5,
+        'ap_lost/b': (0.5 * -0.2 + 0.1) / 1.5,
+    }
+    expected = {key.replace('/', f'/{prefix}'): value for key, value in expected.items()}
+    assert summary(STEPS, balancer, prefix) == pytest.approx(expected)
+
+
+def one_step(weights, losses=None):
+    values = torch.tensor(weights)
+    return StepRecord(torch.ones_like(values) if losses is None else torch.tensor(losses), values, values, values)
 
 
 def test_smallest_part_among_equal_weights_has_not_the_most():
-    values = torch.tensor([[1.0, 2.0]])
-    steps = BalancedStep(losses=values, weights=torch.ones(1, 2), weighted=values)
-    assert summary(steps, ('a', 'b'))['weights/smallest_first'] == 0
+    found = summary(one_step([[1.0, 1.0]], [[1.0, 2.0]]), StaticBalancer(parts=('a', 'b')))
+    assert found['weights/smallest_first'] == 0
 
 
 @pytest.mark.parametrize(('weights', 'entropy'), [([[1.0, 1.0, 1.0]], 1.0), ([[0.0, 7.0, 0.0]], 0.0), ([[2.0]], 0.0)])
 def test_entropy_of_equal_weights_of_a_corner_and_of_one_part(weights, entropy):
-    values = torch.tensor(weights)
-    steps = BalancedStep(torch.ones_like(values), values, values)
-    assert summary(steps, tuple('abc'[: values.shape[1]]))['weights/entropy'] == pytest.approx(entropy)
+    balancer = StaticBalancer(parts=tuple('abc'[: len(weights[0])]))
+    assert summary(one_step(weights), balancer)['weights/entropy'] == pytest.approx(entropy)
 
 
 def test_log_holds_means_since_the_log_before(make_runner, balanced):
@@ -121,7 +145,7 @@ def test_steps_that_are_not_finite_are_left_out(make_runner, balanced):
 
 
 def test_images_with_weights_of_their_own(make_runner, balanced):
-    balancer = dict(type='SLFBalancer', num_samples=1, base_weights=dict(box=3.0, cls=1.0))
+    balancer = dict(SLF, sampler=dict(type='MultipleGumbelSoftmax', num_samples=1))
     model = balanced(balancer, dict(box=1.0, cls=1.0))
     runner = make_runner(model, BalanceMonitorHook(), log_interval=1)
     runner.train()
@@ -129,6 +153,44 @@ def test_images_with_weights_of_their_own(make_runner, balanced):
     weighted = history(runner, 'loss_box')
     assert history(runner, 'share/box') == pytest.approx([a / b for a, b in zip(weighted, total)])
     assert len(set(history(runner, 'share/box'))) > 3  # samples differ
+
+
+def test_share_of_the_images_that_selected_a_part(make_runner, balanced):
+    """With one sample each of the two images selects one part, which then has all its weight, 4."""
+    balancer = dict(SLF, sampler=dict(type='MultipleGumbelSoftmax', num_samples=1))
+    runner = make_runner(balanced(balancer, dict(box=1.0, cls=1.0)), BalanceMonitorHook(), log_interval=1)
+    runner.train()
+    selected = {part: history(runner, f'selected/{part}') for part in ('box', 'cls')}
+    assert selected['box'] == pytest.approx([value / 4 for value in history(runner, 'balance/box')])
+    assert [box + cls for box, cls in zip(*selected.values())] == [1.0] * 8
+    assert set(selected['box']) <= {0.0, 0.5, 1.0} and len(set(selected['box'])) > 1
+
+
+def test_average_precision_lost_with_a_part(make_runner, balanced):
+    """The quality is the mean of the first output, of whose square the part box is made."""
+
+    class WithQuality(balanced):
+        def forward(self, inputs, mode='loss'):
+            parts, output = self.parts(inputs)
+            quality = DetectionQuality(lambda inputs: inputs[0][:, 0].mean(), [output])
+            return self.balancer(parts, output, detection_quality=quality)
+
+    torch.manual_seed(0)
+    balancer = dict(SLF, signal=dict(type='DeltaAP', interval=1))
+    model = WithQuality(balancer, dict(box=1.0, cls=1.0))
+    runner = make_runner(model, BalanceMonitorHook(), log_interval=8)
+    runner.train()
+    gains = []
+    with torch.no_grad():  # the learning rate is 0: the network is still the same
+        for batch in runner.train_dataloader:
+            o = model.layer(batch['inputs'])[:, 0]
+            # the loss o^2 + 0.1 has the gradient 2 o, so (o^2 + 0.1) / (2 o) is subtracted
+            gains.append((-(o.square() + 0.1) / (2 * o)).mean().item())
+    # a running mean of momentum 0.999, without the bias of its start
+    kept = [0.999 ** (7 - i) for i in range(8)]
+    expected = sum(k * gain for k, gain in zip(kept, gains)) / sum(kept)
+    assert history(runner, 'ap_lost/box') == pytest.approx([expected], rel=1e-4)
+    assert history(runner, 'ap_lost/cls') == pytest.approx([0.0], abs=1e-6)  # it is made of the other output
 
 
 def test_several_balancers_are_told_apart(make_runner, balanced):
@@ -153,10 +215,11 @@ def test_a_network_that_was_watched_can_be_copied_and_saved():
     import copy
     import io
 
-    balancer = SLFBalancer(base_weights=dict(box=3.0, cls=1.0), context_dim=2)
+    settings = {key: value for key, value in SLF.items() if key != 'type'}
+    balancer = SLFBalancer(**settings, feature_dim=2)
     keys = set(balancer.state_dict())
-    context = torch.rand(4, 2, requires_grad=True)
-    balancer(dict(box=context[:, 0], cls=context[:, 1]), context)
+    features = torch.rand(4, 2, requires_grad=True)
+    balancer(dict(box=features[:, 0], cls=features[:, 1]), features)
     assert set(balancer.state_dict()) == keys
     assert torch.equal(copy.deepcopy(balancer).last.weights, balancer.last.weights)
     torch.save(balancer, io.BytesIO())

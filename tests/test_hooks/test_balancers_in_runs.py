@@ -7,7 +7,7 @@ from tiny_run import TinyDetector, build_runner, image
 
 from slf_mmdet.hooks import NonFiniteGuardHook, RandomStateHook, SafeResumeHook
 
-SLF = dict(type='SLFBalancer', num_samples=3)
+SLF = dict(type='SLFBalancer', sampler=dict(type='MultipleGumbelSoftmax', num_samples=3))
 IMAGES = [image(i) for i in range(8)]
 
 

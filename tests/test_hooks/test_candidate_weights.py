@@ -10,26 +10,33 @@ CANDIDATES = [dict(type='ClassMSELoss'), dict(type='CrossEntropyLoss')]
 
 
 class Classifier(BaseModel):
-    def __init__(self, slots):
+    def __init__(self, slots, mixture):
         super().__init__()
         self.layer = torch.nn.Linear(2, 3)
         for slot in slots:
-            config = dict(type='StochasticLoss', candidates=CANDIDATES, context_dim=3, initial=[3, 1])
-            setattr(self, slot, MODELS.build(dict(config, sampler='softmax')))
+            config = dict(candidates=CANDIDATES, feature_dim=3, sampler=dict(type='Softmax'), **mixture)
+            setattr(self, slot, MODELS.build(config))
         self.slots = slots
 
     def forward(self, inputs, labels, mode='loss'):
         return {slot: getattr(self, slot)(self.layer(inputs), labels) for slot in self.slots}
 
 
+MIXTURES = [
+    (dict(type='StochasticLoss', base_weights=[3, 1]), (0.75, 0.25)),
+    (dict(type='PaperStochasticLoss', start='uniform'), (0.5, 0.5)),
+]
+
+
+@pytest.mark.parametrize(('mixture', 'weights'), MIXTURES, ids=['StochasticLoss', 'PaperStochasticLoss'])
 @pytest.mark.parametrize(
     ('slots', 'prefixes'),
     [(['loss_cls'], ['']), (['loss_cls', 'loss_aux'], ['loss_cls/', 'loss_aux/'])],
 )
-def test_weights_of_every_iteration_are_in_the_log(tmp_path, slots, prefixes):
+def test_weights_of_every_iteration_are_in_the_log(tmp_path, slots, prefixes, mixture, weights):
     hook = dict(type='CandidateWeightsHook')
     runner = Runner(
-        Classifier(slots),
+        Classifier(slots, mixture),
         work_dir=str(tmp_path),
         train_dataloader=dict(
             batch_size=2,
@@ -42,10 +49,10 @@ def test_weights_of_every_iteration_are_in_the_log(tmp_path, slots, prefixes):
         custom_hooks=[HOOKS.build(hook)],
         default_hooks=dict(checkpoint=None),
         default_scope='mmdet',
-        experiment_name=f'candidate_weights_{len(slots)}',
+        experiment_name=f'candidate_weights_{len(slots)}_{mixture["type"]}',
     )
     runner.train()
     for prefix in prefixes:
-        for name, value in (('ClassMSELoss', 0.75), ('CrossEntropyLoss', 0.25)):
+        for name, value in zip(('ClassMSELoss', 'CrossEntropyLoss'), weights):
             history, _ = runner.message_hub.get_scalar(f'train/balance/{prefix}{name}').data
             assert history.tolist() == pytest.approx([value] * 4)

@@ -4,11 +4,11 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-from slf_mmdet.hooks import advice, diagnose
+from slf_mmdet.hooks import diagnose
 
 PARTS = ('coord', 'cls', 'obj', 'noobj')
 BASE = dict(zip(PARTS, (5.0, 1.0, 1.0, 0.5)))
-SLF = dict(type='SLFBalancer', base_weights=BASE, context_dim=3)
+SLF = dict(type='SLFBalancer', base_weights=BASE, feature_dim=3)
 
 
 @pytest.mark.parametrize(
@@ -45,25 +45,23 @@ def test_text_names_parts_and_amounts():
     weights, weighted = dict(coord=0.05, cls=1, obj=6, noobj=0.45), dict(coord=0.001, cls=1, obj=1, noobj=1)
     # 0.05 / 7.5 of the weight instead of 5 / 7.5: 1 %. obj has 6 / 7.5 instead of 1 / 7.5.
     assert str(diagnose(BASE, weights, weighted)) == (
-        'left almost no weight to coord (1.0 % of what the base weights give); '
-        'obj has 80.0 % of all weight, by its base weight 13.3 %'
+        'collapsed loss weights: coord (1.0 % of the base weights); '
+        'obj has 80.0 % of the total weight, 13.3 % by its base weight'
     )
-    assert str(diagnose(BASE, BASE, BASE)) == 'every part has weight'
+    assert str(diagnose(BASE, BASE, BASE)) == 'no collapsed loss weight'
 
 
 @pytest.mark.parametrize(
     ('config', 'texts'),
     [
-        (
-            dict(SLF, kl_weight=0),
-            ["objective='joint', kl_weight=0, base_share=0", 'Leave kl_weight at its default', 'base_share='],
-        ),
-        (dict(SLF, kl_weight=0.1), ['anchor is weak', 'kl_weight=0.1', 'Raise kl_weight', 'lr_mult']),
-        (dict(type='ScheduledBalancer', schedules=dict(coord=0.0), base_weights=BASE), ['schedules say so']),
+        (dict(SLF, kl_weight=0), ['the signal DeltaAP', 'kl_weight=0, prior_share=0', 'Raise kl_weight', 'lr_mult']),
+        (dict(SLF, signal=dict(type='LossRate'), prior_share=0.2), ['the signal LossRate', 'prior_share=0.2']),
+        (dict(type='PaperSLFBalancer', parts=PARTS, feature_dim=3), ['Algorithm 1', 'SLFBalancer']),
+        (dict(type='ScheduledBalancer', schedules=dict(coord=0.0), base_weights=BASE), ['schedules']),
         (dict(type='FAMOBalancer', base_weights=BASE), ['FAMOBalancer', 'StaticBalancer']),
     ],
 )
 def test_advice_names_the_settings_of_the_balancer(config, texts):
     torch.manual_seed(0)
-    found = advice(MODELS.build(config))
-    assert all(text in found for text in texts)
+    found = MODELS.build(config).collapse_advice()
+    assert all(text in found for text in texts), found

@@ -5,19 +5,19 @@ import re
 import pytest
 import torch
 
+from slf_mmdet.balancers import BalancerOutput, StaticBalancer
 from slf_mmdet.hooks import CollapseGuardHook
 
-LITERAL = dict(
-    type='SLFBalancer', kl_weight=0, initial='uniform', objective='joint', detach_context=False, num_samples=3
-)
+PAPER = dict(type='PaperSLFBalancer', start='uniform')  # all weight moves to the smallest part, noobj
+HELD = dict(type='SLFBalancer', signal=dict(type='TrainingLoss'), prior=dict(type='EqualWeights'))
 SCALES = dict(coord=1.0, cls=1.0, obj=0.3, noobj=0.05)
 BASE = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
 SGD = dict(optimizer=dict(type='SGD', lr=0.3, momentum=0.9))
 
 
-def collapsing(make_runner, balanced, *hooks, epochs=1, iters=400, **settings):
+def collapsing(make_runner, balanced, *hooks, epochs=1, iters=400):
     torch.manual_seed(0)
-    model = balanced(dict(LITERAL, base_weights=BASE, **settings), SCALES)
+    model = balanced(dict(PAPER, base_weights=BASE), SCALES)
     runner = make_runner(
         model, *hooks, epochs=epochs, iters_per_epoch=iters, log_interval=100, optim_wrapper=dict(SGD), checkpoint=None
     )
@@ -33,18 +33,39 @@ def warnings_of(tmp_path):
 def test_warns_once_with_parts_iterations_cause_and_remedy(make_runner, balanced, tmp_path):
     runner = collapsing(make_runner, balanced, CollapseGuardHook(patience=100))
     (text,) = warnings_of(tmp_path)
-    assert re.search(r'in iterations \d+01 to \d+00 SLFBalancer left almost no weight to', text)
+    assert re.search(r'in iterations \d+01 to \d+00 PaperSLFBalancer has collapsed loss weights:', text)
     starved, most = text.split('; ', 1)
-    assert 'to coord, cls, obj (' in starved and most.startswith('noobj has')
-    assert 'kl_weight=0' in text and 'Leave kl_weight at its default' in text
+    assert 'weights: coord, cls, obj (' in starved and most.startswith('noobj has')
+    assert text.endswith(runner.model.balancer.collapse_advice())
     assert runner.iter == 400
 
 
-@pytest.mark.parametrize('settings', [dict(kl_weight=20.0), dict(base_share=0.1)])
-def test_silent_with_an_anchor(make_runner, balanced, tmp_path, settings):
-    model = balanced(dict(LITERAL, **settings, base_weights=BASE), SCALES)
-    make_runner(model, CollapseGuardHook(patience=50), iters_per_epoch=200, optim_wrapper=dict(SGD)).train()
+class Own(StaticBalancer):
+    """Gives all weight to one part, and says what a user should change."""
+
+    def compute_weights(self, step):
+        return BalancerOutput(torch.tensor([0.0, 0.0, 0.0, 7.5]))
+
+    def collapse_advice(self):
+        return 'Set Own.greed to 0.'
+
+
+def test_the_advice_is_that_of_the_balancer(make_runner, balanced, tmp_path):
+    make_runner(balanced(dict(type=Own, base_weights=BASE), SCALES), CollapseGuardHook(patience=4)).train()
+    (text,) = warnings_of(tmp_path)
+    assert text.endswith('Set Own.greed to 0.')
+
+
+@pytest.mark.parametrize('settings', [dict(kl_weight=20.0), dict(kl_weight=0.0, prior_share=0.1)])
+def test_silent_with_a_prior(make_runner, balanced, tmp_path, settings):
+    """In the run in which Algorithm 1 collapses."""
+    torch.manual_seed(0)
+    model = balanced(dict(HELD, **settings, base_weights=BASE), SCALES)
+    make_runner(model, CollapseGuardHook(patience=100), iters_per_epoch=400, optim_wrapper=dict(SGD)).train()
     assert warnings_of(tmp_path) == []
+    assert model.balancer.last.weighted.isfinite().all()
+    shares = model.balancer.mean_weights(model.balancer.decision_network(torch.rand(8, 4))).mean(0) / 7.5
+    assert shares.argmax() == 3 and shares.min() > 0.02  # noobj, the smallest part
 
 
 def test_silent_for_a_method_that_weighs_by_value(make_runner, balanced, tmp_path):
@@ -58,7 +79,7 @@ def test_silent_for_a_method_that_weighs_by_value(make_runner, balanced, tmp_pat
 
 def test_reset_puts_the_decision_network_back_and_clears_its_optimizer_state(make_runner, balanced, tmp_path):
     torch.manual_seed(0)
-    model = balanced(dict(LITERAL, base_weights=BASE), SCALES)
+    model = balanced(dict(PAPER, base_weights=BASE), SCALES)
     runner = make_runner(
         model, CollapseGuardHook(patience=100, policy='reset'), iters_per_epoch=400, optim_wrapper=dict(SGD)
     )
@@ -71,7 +92,7 @@ def test_reset_puts_the_decision_network_back_and_clears_its_optimizer_state(mak
         judge(*args)
         network = model.balancer.decision_network
         state = runner.optim_wrapper.optimizer.state
-        probabilities = model.balancer.tilted(network(torch.rand(3, 4))).exp()
+        probabilities = network(torch.rand(3, 4)).exp()
         seen.append((probabilities, [p in state for p in network.parameters()], model.layer.weight in state))
 
     hook._judge = judge_and_look
@@ -88,7 +109,7 @@ def test_reset_puts_the_decision_network_back_and_clears_its_optimizer_state(mak
 
 def test_stop_ends_the_run_after_the_epoch_with_a_checkpoint(make_runner, balanced, tmp_path):
     torch.manual_seed(0)
-    model = balanced(dict(LITERAL, base_weights=BASE), SCALES)
+    model = balanced(dict(PAPER, base_weights=BASE), SCALES)
     guard = CollapseGuardHook(patience=100, policy='stop')
     runner = make_runner(model, guard, epochs=20, iters_per_epoch=100, log_interval=100, optim_wrapper=dict(SGD))
     runner.train()
@@ -98,10 +119,11 @@ def test_stop_ends_the_run_after_the_epoch_with_a_checkpoint(make_runner, balanc
     assert text.endswith('The training stops.')
 
 
-def test_reset_needs_a_decision_network(make_runner, balanced):
-    model = balanced(dict(type='StaticBalancer', base_weights=BASE), SCALES)
+@pytest.mark.parametrize('name', ['StaticBalancer', 'FAMOBalancer', 'GraPBalancer'])
+def test_reset_needs_a_balancer_that_can_be_reset(make_runner, balanced, name):
+    model = balanced(dict(type=name, base_weights=BASE), SCALES)
     runner = make_runner(model, CollapseGuardHook(policy='reset'))
-    with pytest.raises(ValueError, match="SLFBalancer; found StaticBalancer. Use policy='warn' or 'stop'"):
+    with pytest.raises(ValueError, match=f"SLFBalancer; found {name}. Use policy='warn' or 'stop'"):
         runner.train()
 
 

@@ -1,6 +1,7 @@
 """Steps that are not finite: named, stopped, or left out without a trace."""
 
 import random
+import re
 
 import pytest
 import torch
@@ -146,7 +147,7 @@ def test_two_hundred_faults(tmp_path):
 
     torch.manual_seed(0)
     guard = Watch('skip')
-    runner = build_runner(tmp_path, TinyDetector(dict(type='SLFBalancer', num_samples=3)), images, guard)
+    runner = build_runner(tmp_path, TinyDetector(dict(type='SLFBalancer')), images, guard)
     runner.train()
     assert guard.num_skipped == 200 and len(seen) == 600 and all(seen)
     moments = {
@@ -155,22 +156,91 @@ def test_two_hundred_faults(tmp_path):
     assert_finite(moments)
 
 
+def random_faults(name):
+    """Sixty images, of which about half have a fault."""
+    choose = random.Random(name)
+    return [choose.choice([NAN, INF, 'pixel', None, None, None]) for _ in range(60)]
+
+
 @pytest.mark.parametrize('name', balancers())
 def test_no_fault_reaches_any_balancer(tmp_path, name):
-    choose = random.Random(name)
-    faults = [choose.choice([NAN, INF, 'pixel', None, None, None]) for _ in range(60)]
+    faults = random_faults(name)
     balancer = dict(type=name, base_weights=dict(coord=2.0, cls=1.0, obj=0.5), **SETTINGS.get(name, {}))
-    runner, guard = train(tmp_path, [image(i, fault) for i, fault in enumerate(faults)], balancer=balancer)
+    model = TinyDetector(balancer)
+    effects = watch_effects(model.balancer)
+    runner, guard = train(tmp_path, [image(i, fault) for i, fault in enumerate(faults)], model=model)
     bad_batches = sum(a is not None or b is not None for a, b in zip(faults[::2], faults[1::2]))
-    assert guard.num_skipped == bad_batches > 5
+    assert guard.num_skipped == sum(effects) > 5
+    assert sum(effects) < bad_batches if name in SELECTIVE else sum(effects) == bad_batches
+    assert_finite(state(runner))
+
+
+# Some faults have the weight 0: K = 3 samples do not select every part, and FAMO's weights have the part as divisor
+SELECTIVE = ('PaperSLFBalancer', 'FAMOBalancer')
+
+
+def watch_effects(balancer):
+    """Whether a value that is not finite has a weight > 0, for each step to come."""
+    effects, compute_weights = [], balancer.compute_weights
+
+    def watched(step):
+        output = compute_weights(step)
+        wrong = ~step.losses.detach().isfinite()
+        effects.append(bool((wrong & (output.weights.detach() != 0)).any()))
+        return output
+
+    balancer.compute_weights = watched
+    return effects
+
+
+# Parts of weight 0
+
+
+def warnings_of(work_dir):
+    (log,) = work_dir.glob('*/*.log')
+    return re.findall(r'WARNING - (NonFiniteGuardHook: .*)', log.read_text())
+
+
+@pytest.mark.parametrize('policy', ['raise', 'skip'])
+@pytest.mark.parametrize(('fault', 'shown'), [(NAN, 'nan'), (INF, 'inf'), (-INF, '-inf')])
+def test_a_part_of_weight_0_is_reported_and_the_step_is_taken(tmp_path, policy, fault, shown):
+    balancer = dict(STATIC, base_weights=dict(coord=5.0, cls=0.0, obj=0.5))
+    images = [image(i, fault if i == 5 else None) for i in range(8)]
+    runner, guard = train(tmp_path / 'a', images, policy, balancer)
+    assert guard.num_skipped == 0
+    (text,) = warnings_of(tmp_path / 'a')
+    assert f"in iteration 2 part 'cls' is {shown} for images/5.jpg." in text
+    assert 'Weights: coord 5, cls 0, obj 0.5.' in text and 'these values have the weight 0' in text
+    sound, _ = train(tmp_path / 'b', [image(i) for i in range(8)], policy, balancer)
+    assert warnings_of(tmp_path / 'b') == []
+    for key, value in state(sound).items():
+        assert torch.equal(runner.model.state_dict()[key], value), key
+
+
+def test_a_part_that_an_image_did_not_select_is_reported(tmp_path):
+    """Each image has a fault and selects one of three parts: a step is taken where neither selected that part."""
+    balancer = dict(type='PaperSLFBalancer', sampler=dict(type='MultipleGumbelSoftmax', num_samples=1))
+    torch.manual_seed(0)
+    model = TinyDetector(balancer)
+    effects = watch_effects(model.balancer)
+    runner, guard = train(tmp_path, [image(i, INF) for i in range(40)], model=model)
+    assert len(effects) == 20 and 0 < guard.num_skipped == sum(effects) < 20
+    texts = warnings_of(tmp_path)
+    taken = [text for text in texts if 'these values have the weight 0' in text]
+    assert len(texts) == 20 and len(taken) == 20 - sum(effects)
+    for text in taken:
+        first, second = re.search(r"part 'cls' is inf for images/(\d+).jpg, images/(\d+).jpg", text).groups()
+        assert int(second) == int(first) + 1 and not effects[int(first) // 2]
     assert_finite(state(runner))
 
 
 def test_a_fault_in_the_step_that_sizes_a_buffer(tmp_path):
-    balancer = dict(
-        type='SLFBalancer', objective=dict(type='heldout', reference='base')
-    )  # its reference has no size before the first step
-    runner, guard = train(tmp_path, [image(i, NAN if i == 1 else None) for i in range(8)], balancer=balancer)
+    signal = dict(type='GradientAlignment', target='training_loss')  # its gradient has no size before the first step
+    runner, guard = train(
+        tmp_path,
+        [image(i, NAN if i == 1 else None) for i in range(8)],
+        balancer=dict(type='SLFBalancer', signal=signal),
+    )
     assert guard.num_skipped == 1
     assert_finite(state(runner))
 
@@ -233,7 +303,7 @@ def test_wrong_settings(kwargs, message):
 def test_several_optimizers_are_refused(tmp_path):
     runner = build_runner(tmp_path, TinyDetector(STATIC), [image(0)])
     runner.optim_wrapper = OptimWrapperDict()
-    with pytest.raises(TypeError, match='guards the step of one optimizer, found OptimWrapperDict'):
+    with pytest.raises(TypeError, match='supports a single optimizer, found OptimWrapperDict'):
         NonFiniteGuardHook().before_train(runner)
 
 

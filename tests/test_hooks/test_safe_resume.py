@@ -142,7 +142,7 @@ def test_killed_while_writing_the_first(tmp_path, pointer):
 def test_none_is_whole(work_dir):
     for path in work_dir.glob('*.pth'):
         cut_short(path)
-    with pytest.raises(BrokenCheckpointError, match=r'last_checkpoint names .*epoch_10\.pth, but neither .* whole'):
+    with pytest.raises(BrokenCheckpointError, match=r'last_checkpoint names .*epoch_10\.pth, but neither .* intact'):
         resume(work_dir)
 
 

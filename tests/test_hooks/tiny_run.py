@@ -9,6 +9,8 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
+from slf_mmdet.balancers import DetectionQuality
+
 PARTS = ('coord', 'cls', 'obj')
 DIM = len(PARTS)
 _names = itertools.count()
@@ -21,14 +23,26 @@ class TinyDetector(BaseModel):
         super().__init__()
         self.norm = nn.BatchNorm1d(DIM)
         self.layer = nn.Linear(DIM, DIM)
-        self.balancer = MODELS.build(dict(balancer), default_args=dict(parts=parts, context_dim=DIM))
+        self.balancer = MODELS.build(dict(balancer), default_args=dict(parts=parts, feature_dim=DIM))
 
     def forward(self, inputs, data_samples, mode='loss'):
         output = self.layer(self.norm(inputs))
         faults = torch.tensor([sample.get('fault', 0.0) for sample in data_samples])
         parts = {name: output[:, i].square() + 0.1 for i, name in enumerate(PARTS)}
         parts['cls'] = parts['cls'] + faults
-        return self.balancer(parts, context=output, shared=output)
+        return self.balancer(
+            parts,
+            features=output,
+            shared_parameters=self.layer.weight,
+            output_parameters=self.layer.bias,
+            detection_quality=DetectionQuality(quality, [output]),
+            quality_of=lambda data: quality([self.layer(data['inputs'])]),
+        )
+
+
+def quality(inputs):
+    """Stands for the average precision of detections: the smaller the outputs, the better."""
+    return (-inputs[0].square().sum(1)).exp().mean()
 
 
 def image(index, fault=None, **sample):

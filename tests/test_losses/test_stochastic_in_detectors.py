@@ -22,11 +22,16 @@ CODER = dict(type='DeltaXYWHBBoxCoder')
 ASSIGNER = dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0, ignore_iof_thr=-1)
 
 
-def stochastic(candidates, context_dim, **kwargs):
-    return dict(type='StochasticLoss', candidates=candidates, context_dim=context_dim, num_samples=2, **kwargs)
+def stochastic(candidates, feature_dim, **kwargs):
+    sampler = dict(type='MultipleGumbelSoftmax', num_samples=2)
+    return dict(type='StochasticLoss', candidates=candidates, feature_dim=feature_dim, sampler=sampler, **kwargs)
 
 
-def retinanet():
+def paper_stochastic(candidates, feature_dim, kl_weight=None, **kwargs):
+    return dict(stochastic(candidates, feature_dim, **kwargs), type='PaperStochasticLoss')
+
+
+def retinanet(mixture=stochastic):
     return dict(
         type='RetinaNet',
         backbone=BACKBONE,
@@ -40,14 +45,14 @@ def retinanet():
             anchor_generator=ANCHORS,
             bbox_coder=CODER,
             reg_decoded_bbox=True,
-            loss_cls=stochastic(SIGMOID, C, use_sigmoid=True),
-            loss_bbox=stochastic([dict(type='L1Loss'), dict(type='GIoULoss'), dict(type='IoUBalancedSmoothL1Loss')], 4),
+            loss_cls=mixture(SIGMOID, C, use_sigmoid=True),
+            loss_bbox=mixture([dict(type='L1Loss'), dict(type='GIoULoss'), dict(type='IoUBalancedSmoothL1Loss')], 4),
         ),
         train_cfg=dict(assigner=ASSIGNER, allowed_border=-1, pos_weight=-1),
     )
 
 
-def faster_rcnn():
+def faster_rcnn(mixture=stochastic):
     sampler = dict(type='RandomSampler', num=32, pos_fraction=0.5, neg_pos_ub=-1, add_gt_as_proposals=True)
     proposals = dict(nms_pre=50, max_per_img=20, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=0)
     return dict(
@@ -60,7 +65,7 @@ def faster_rcnn():
             feat_channels=8,
             anchor_generator=ANCHORS,
             bbox_coder=CODER,
-            loss_cls=stochastic([dict(type='CrossEntropyLoss', use_sigmoid=True)], 1, use_sigmoid=True),
+            loss_cls=mixture([dict(type='CrossEntropyLoss', use_sigmoid=True)], 1, use_sigmoid=True),
             loss_bbox=dict(type='L1Loss'),
         ),
         roi_head=dict(
@@ -78,8 +83,8 @@ def faster_rcnn():
                 roi_feat_size=3,
                 num_classes=C,
                 bbox_coder=CODER,
-                loss_cls=stochastic(SOFTMAX, C + 1, kl_weight=0.1),
-                loss_bbox=stochastic([dict(type='L1Loss'), dict(type='SmoothL1Loss')], 4),
+                loss_cls=mixture(SOFTMAX, C + 1, kl_weight=0.1),
+                loss_bbox=mixture([dict(type='L1Loss'), dict(type='SmoothL1Loss')], 4),
             ),
         ),
         train_cfg=dict(
@@ -117,10 +122,11 @@ def batch(size=64):
     return torch.rand(2, 3, size, size), samples
 
 
+@pytest.mark.parametrize('mixture', [stochastic, paper_stochastic])
 @pytest.mark.parametrize('config', [retinanet, faster_rcnn])
-def test_a_step_trains_every_decision_network(config):
+def test_a_step_trains_every_decision_network(config, mixture):
     torch.manual_seed(0)
-    detector = MODELS.build(ConfigDict(config()))
+    detector = MODELS.build(ConfigDict(config(mixture)))
     detector.train()
     losses = detector.loss(*batch())
     total, _ = detector.parse_losses(losses)

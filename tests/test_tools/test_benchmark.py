@@ -48,4 +48,4 @@ def test_the_clock_runs_while_the_call_does(main):
 def test_one_checkpoint_belongs_to_one_config(main, capsys):
     with pytest.raises(SystemExit):
         main([str(NANO), str(NANO), '--checkpoint', 'epoch_1.pth'])
-    assert '--checkpoint goes with one CONFIG' in capsys.readouterr().err
+    assert '--checkpoint needs a single CONFIG' in capsys.readouterr().err

@@ -38,7 +38,7 @@ def test_report(run_tool, trained_copy):
     assert re.search(r'<td>1</td>\s*<td class="number best">0\.\d{4}</td>', text)  # mAP of epoch 1
     assert all(f'<td>{name}</td>' in text for name in ('zero', 'nine', 'coord', 'noobj'))
     assert 'id="trajectories"' in text and 'id="evenness"' in text
-    assert 'every part kept its weight' in text
+    assert 'no loss weight collapsed' in text
 
 
 def test_decision_network(run_tool, trained, digits, tmp_path):

@@ -1,8 +1,8 @@
-"""Images per second of detectors, batch 1, as papers state them: from array to boxes, and of the network alone.
+"""Images per second of detectors at batch size 1: from array to boxes, and of the network alone.
 
 mmdet's own ``benchmark.py`` needs a GPU, a checkpoint and the images; this one needs none of them, compares several
-configs in interleaved rounds, and takes mmdet's configs, too. Weights are random: fewer boxes reach NMS than after a
-training, unless ``--checkpoint`` gives others.
+configs in interleaved rounds, and takes mmdet's configs, too. Without ``--checkpoint`` weights are random, and fewer
+boxes reach NMS than after a training.
 
 Example:
     python tools/analysis_tools/benchmark.py configs/yolov1/yolov1_d*_448px.py --threads 2
@@ -36,21 +36,21 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', metavar='CONFIG', nargs='+')
-    parser.add_argument('--checkpoint', help='weights, where there is one config')
+    parser.add_argument('--checkpoint', help='weights, with a single CONFIG')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--threads', type=int, help='of the CPU (default: as torch chooses)')
+    parser.add_argument('--threads', type=int, help='of the CPU (default: that of torch)')
     parser.add_argument('--size', type=int, nargs=2, default=(500, 375), help='width and height of the image')
-    parser.add_argument('--rounds', type=int, default=20, help='measured calls, of which the median is taken')
+    parser.add_argument('--rounds', type=int, default=20, help='measured calls; the median is reported')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='changes to every config')
     args = parser.parse_args(argv)
     if args.checkpoint and len(args.configs) > 1:
-        parser.error('--checkpoint goes with one CONFIG.')
+        parser.error('--checkpoint needs a single CONFIG.')
     return args
 
 
 def runs_of(config: str, args: argparse.Namespace, image: np.ndarray) -> Dict[str, Run]:
-    """A detector and its network, ready to be called."""
-    from mmdet.apis import inference_detector  # needs the operations that slf_mmdet stands in for
+    """Functions that run a detector and its network alone."""
+    from mmdet.apis import inference_detector  # needs the ops that slf_mmdet provides
 
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(args.cfg_options)

@@ -1,4 +1,4 @@
-"""Checks all data of a config before a training; ends with exit code 1 if there is a problem."""
+"""Checks all data of a config before a training; exit code 1 if there is a problem."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ from slf_mmdet.datasets.check import SPLITS, check_config
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Reads every annotation and decodes every image of a config, counts them, and '
-        'lists what is wrong. Exit code 1 if anything is.'
+        'lists problems. Exit code 1 if there is one.'
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('--split', nargs='+', choices=SPLITS, default=SPLITS, help='default: all')

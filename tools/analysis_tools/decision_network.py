@@ -1,4 +1,4 @@
-"""Draws what a decision network learned: the weights of images, over the number of their objects and their size."""
+"""Draws what a decision network learned: the weights of images over the number and the size of their objects."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ from slf_mmdet.analysis.decisions import draw_decisions, read_decisions, table
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='of a detector with an SLFBalancer')
-    parser.add_argument('checkpoint', help='of its training, not a published one: that has no balancer')
+    parser.add_argument('checkpoint', help='of its training; published checkpoints have no balancer')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='val', help='default: %(default)s')
     parser.add_argument('--num', type=int, default=1000, help='largest number of images (default: %(default)s)')
     parser.add_argument('--out', type=Path, default=Path('decisions.png'), help='picture to write, .png, .svg or .pdf')

@@ -1,4 +1,4 @@
-"""Draws test images with the boxes that a trained detector finds and the true ones, as one picture."""
+"""Draws test images with predicted and ground-truth boxes, as one picture."""
 
 import argparse
 import math
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument('checkpoint')
     parser.add_argument('--out', type=Path, default=Path('detections.png'), help='picture to write')
     parser.add_argument('--num', type=int, default=12, help='number of test images')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='least score of a box that is drawn')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='minimum score of the boxes that are drawn')
     args = parser.parse_args()
 
     from mmdet.apis import init_detector
@@ -55,11 +55,11 @@ def main() -> None:
         with torch.no_grad():
             sample = detector.test_step(pseudo_collate([dataset[index]]))[0].cpu()
         axes.imshow(mmcv.imread(sample.img_path, channel_order='rgb'))
-        # Test pipelines of mmdet load annotations after resizing: the truth is in original pixels, as detections are.
+        # Test pipelines of mmdet load annotations after resizing: both kinds of boxes are in original pixels
         draw_boxes(axes, sample.gt_instances, classes, 'lime', '--')
         found = sample.pred_instances
         draw_boxes(axes, found[found.scores >= args.score_thr], classes, 'red', '-')
-    figure.suptitle('found (red), true (green, dashed)')
+    figure.suptitle('predictions (red), ground truth (green, dashed)')
     args.out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.out, dpi=110)
     print(f'Detections drawn: {args.out}')

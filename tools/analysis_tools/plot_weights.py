@@ -1,7 +1,7 @@
-"""Draws how loss weights and losses moved in one or several runs, from mmengine's ordinary logs.
+"""Plots loss weights and losses of one or several runs, from mmengine's logs.
 
-Runs whose folders differ by their seed alone (slf_s0 and slf_s1, static/seed_0 and static/seed_1) are drawn as one
-line, their mean, in a band from the least to the largest.
+Runs whose folders differ only in their seed (slf_s0 and slf_s1, static/seed_0 and static/seed_1) are drawn as one
+line, their mean, with a band for their range.
 
     python tools/analysis_tools/plot_weights.py work_dirs/slf
     python tools/analysis_tools/plot_weights.py work_dirs/slf_s* work_dirs/static_s* --out weights.svg

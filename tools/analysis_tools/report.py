@@ -1,4 +1,4 @@
-"""Writes the report of a run: one HTML file with results, weights, what went wrong, detections and config changes."""
+"""Writes the report of a run: one HTML file with metrics, weights, warnings, detections and config changes."""
 
 import argparse
 from pathlib import Path
@@ -14,7 +14,9 @@ def main() -> None:
     parser.add_argument('work_dir', type=Path, help='of a training run')
     parser.add_argument('--out', type=Path, help='HTML file to write (default: report.html in the work dir)')
     parser.add_argument(
-        '--config', type=Path, help='config file of the run, for what it inherits (default: ours of the same name)'
+        '--config',
+        type=Path,
+        help='config file of the run, to compare it with its base (default: ours of the same name)',
     )
     parser.add_argument('--pictures', type=int, default=12, help='largest number of pictures (default: %(default)s)')
     args = parser.parse_args()

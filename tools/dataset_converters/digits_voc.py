@@ -1,4 +1,4 @@
-"""Builds digits-VOC, a small real detection set in the layout of PASCAL VOC, in some seconds."""
+"""Builds digits-VOC, a small detection set in the layout of PASCAL VOC, within seconds."""
 
 import argparse
 import sys
@@ -14,7 +14,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-test', type=int, default=default.num_test, help='test images')
     parser.add_argument('--image-size', type=int, default=default.image_size, help='side of an image in pixels')
     parser.add_argument('--seed', type=int, default=default.seed)
-    parser.add_argument('--overwrite', action='store_true', help='replace a set of other parameters')
+    parser.add_argument('--overwrite', action='store_true', help='replace a set that was built with other parameters')
     return parser.parse_args()
 
 

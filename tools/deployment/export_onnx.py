@@ -4,8 +4,8 @@
     output  boxes   (N, M, 4)     x1, y1, x2, y2 as fractions of the image
             scores  (N, M, C)     of every class; M = 98 for 7 x 7 cells of two boxes
 
-Normalisation is part of the graph. What is left to do is to drop low scores and NMS within each class:
-``docs/deployment.md`` has it in a few lines. Needs the extra ``onnx``: pip install "slf-mmdet[onnx]"
+Normalisation is part of the graph. A score threshold and NMS within each class are left to the caller, see
+``docs/deployment.md``. Needs the extra ``onnx``: pip install "slf-mmdet[onnx]"
 
 Example:
     python tools/deployment/export_onnx.py configs/yolov1/yolov1_d9_8xb8-135e_voc0712-448px.py epoch_135.pth \
@@ -64,7 +64,7 @@ def build_model(config: str, checkpoint: Optional[str], options: dict) -> tuple[
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     sizes = [step['scale'] for step in cfg.test_dataloader.dataset.pipeline if step['type'] == 'Resize']
     if not sizes:
-        raise ValueError(f'{config}: the test pipeline has no Resize, which says how large an image is.')
+        raise ValueError(f'{config}: the test pipeline has no Resize, so the size of the input is not known.')
     model = ExportableYOLOV1(MODELS.build(cfg.model))
     if checkpoint is not None:
         load_checkpoint(model.detector, checkpoint, map_location='cpu')

@@ -1,7 +1,7 @@
 """Publishes a training checkpoint: the plain detector, without balancer and optimizer.
 
-Takes checkpoints of a BalancedDetector, of a YOLOv1 with a balancer in its head, and of plain detectors. The result is
-loaded by the plain detector's config and, with its own config inside, by mmdet's DetInferencer without one.
+Takes checkpoints of a BalancedDetector, of a YOLOv1 with a balancer in its head, and of plain detectors. The result can
+be loaded with the plain detector's config or, since it contains that, by mmdet's DetInferencer without one.
 
 Example:
     python tools/model_converters/publish_model.py work_dirs/slf_retinanet/epoch_12.pth retinanet.pth
@@ -30,7 +30,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     try:
         checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises whatever a broken file leads it to
+    except Exception as error:  # torch raises errors of any type on broken files
         raise SystemExit(f'publish_model: {args.src} cannot be read as a checkpoint: {error}') from error
     try:
         published = publish_checkpoint(checkpoint)

@@ -1,4 +1,4 @@
-"""Backbones: what turns images into the feature map that a head reads."""
+"""Backbones."""
 
 from .cifar_densenet import cifar_densenet
 from .cifar_resnet import CIFARResNet, WideResNet

@@ -10,14 +10,13 @@ from torch import nn
 def cifar_densenet(arch: Union[str, dict], in_channels: int = 3, **kwargs: Any) -> nn.Module:
     """Builds mmpretrain's ``DenseNet`` with a first layer, a 3x3 convolution, that keeps the size of the image.
 
-    A function, and no subclass, because mmpretrain is an optional dependency: it is imported when the first network is
-    built.
+    It is a function and not a subclass, because mmpretrain is an optional dependency, imported when a network is built.
 
     Args:
         arch: ``dict(growth_rate=k, depths=[...], init_channels=...)``. DenseNet-BC of L layers has three blocks of
             (L - 4) / 6 bottlenecks each, into which 2k channels go.
         in_channels: channels of the image.
-        kwargs: handed on to ``DenseNet``.
+        kwargs: passed to ``DenseNet``.
     """
     from mmpretrain.models.backbones import DenseNet
 

@@ -26,8 +26,8 @@ LAYERS_PER_N = 2 * len(STRIDES)
 class CIFARResNet(BaseModule):
     """ResNet of 6n + 2 layers: n basic blocks of 16, n of 32 and n of 64 channels.
 
-    Shortcuts are identities everywhere (option A of the paper): where the map shrinks they take every second place, and
-    zeros for the channels that are new.
+    Shortcuts are identities everywhere (option A of the paper): where the map shrinks they take every second
+    position, and zeros for the new channels.
 
     Args:
         depth: 6n + 2, the number of convolutions with the linear layer of the head: 8, 20, 32, 44, 56, 110 ...
@@ -125,11 +125,11 @@ class WideResNet(BaseModule):
 class PreActivatedBlock(nn.Module):
     """Normalisation, ReLU, 3x3 convolution, twice; where the shape changes, the shortcut is a 1x1 convolution.
 
-    That convolution, too, sees what the first normalisation and ReLU put out.
+    That convolution, too, follows the first normalisation and ReLU.
 
     Args:
-        in_channels: channels of the map it is given.
-        out_channels: channels of the map it returns.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         stride: of the first convolution and of the shortcut.
         dropout: probability in [0, 1) before the second convolution.
         norm_cfg: normalisation.
@@ -160,7 +160,7 @@ class PreActivatedBlock(nn.Module):
 
 
 class _PaddedShortcut(nn.Module):
-    """Every ``stride``-th place of a map, with so many channels of zeros appended."""
+    """Every ``stride``-th position of a map, with ``new_channels`` channels of zeros appended."""
 
     def __init__(self, new_channels: int, stride: int) -> None:
         super().__init__()

@@ -45,8 +45,8 @@ class TorchVisionBackbone(BaseModule):
             lists them.
         drop_last_pool: Leave out the max-pool at the very end that AlexNet and VGG have: 448 px
             through VGG-16 then give 28x28 instead of 14x14.
-        frozen: ``True``: nothing is trained, and all stays in evaluation mode. A number: so for
-            the first so many stages; a stage is a child of the network or of its ``features``.
+        frozen: ``True``: nothing is trained, and all stays in evaluation mode. A number freezes
+            as many stages, from the first; a stage is a child of the network or of its ``features``.
         norm_eval: Keep every batch normalisation in evaluation mode during training.
         channels_last: Compute in PyTorch's channels-last memory format, often faster on a CPU, and
             on a GPU with mixed precision.
@@ -140,7 +140,7 @@ class TorchVisionBackbone(BaseModule):
         super().init_weights()
 
     def train(self, mode: bool = True) -> 'TorchVisionBackbone':
-        """Sets the mode, but leaves what is frozen in evaluation mode."""
+        """Sets the mode, except of frozen modules, which stay in evaluation mode."""
         super().train(mode and not self._freeze_all)
         for module in self._frozen_modules:
             module.eval()
@@ -151,7 +151,7 @@ class TorchVisionBackbone(BaseModule):
         return self
 
     def _output_shape(self) -> torch.Size:
-        """Shape of the output for a 224 px image, worked out without computing anything."""
+        """Shape of the output for a 224 px image, found on the meta device."""
         tensors = dict(itertools.chain(self.named_parameters(), self.named_buffers()))
         shapes = {name: tensor.to('meta') for name, tensor in tensors.items()}
         image = torch.empty(1, 3, 224, 224, device='meta')
@@ -173,7 +173,7 @@ class TorchVisionBackbone(BaseModule):
 
     def _load_kept_part(self, state: dict[str, Tensor]) -> None:
         own = self.state_dict()
-        # Files older than PyTorch 0.4.1 do not count the batches.
+        # Files older than PyTorch 0.4.1 have no num_batches_tracked
         missing = [key for key in own if key not in state and not key.endswith('num_batches_tracked')]
         if missing:
             raise ValueError(
@@ -227,8 +227,8 @@ def _find_output(network: nn.Module, model: str, out_layer: Optional[str], drop_
         ends = [i for i, name in enumerate(names) if name.split('.')[0] in CLASSIFIER_PARTS]
         if not ends:
             raise ValueError(
-                f'TorchVisionBackbone: cannot tell where the classifier of {model} starts; name '
-                f'the last layer to keep, out_layer, one of {_shorten(names)}.'
+                f'TorchVisionBackbone: cannot find where the classifier of {model} starts; set '
+                f'out_layer, the last layer to keep, to one of {_shorten(names)}.'
             )
         out = ends[0] - 1
     else:
@@ -258,7 +258,7 @@ def _read_state_dict(path: str) -> dict[str, Tensor]:
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(
-            f'TorchVisionBackbone: weights={path!r} is no file. Give the path of a state dict, or '
+            f'TorchVisionBackbone: weights={path!r} is not a file. Give the path of a state dict, or '
             f"a name such as 'DEFAULT' to download torchvision's weights."
         )
     state = torch.load(path, map_location='cpu', weights_only=True)

@@ -97,7 +97,7 @@ class YOLOV1Darknet(BaseModule):
         norm_cfg: Normalisation after each convolution; batch normalisation is what the released
             darknet weights have. ``None``: biased convolutions, as in the paper.
         act_cfg: Activation after each convolution.
-        frozen_stages: So many convolutions, from the first, are not trained and keep their
+        frozen_stages: Number of convolutions, from the first, that are not trained and keep their
             normalisation in evaluation mode. -1 (or 0): none.
         norm_eval: Keep every batch normalisation in evaluation mode during training.
         channels_last: Keep weights, and so feature maps, in PyTorch's channels-last memory format: on a CPU faster for
@@ -155,7 +155,7 @@ class YOLOV1Darknet(BaseModule):
             in_channels = spec.out_channels
             self.stride *= spec.stride * (2 if spec.pool else 1)
         if channels_last:
-            self.to(memory_format=torch.channels_last)  # what a convolution puts out follows its weight
+            self.to(memory_format=torch.channels_last)  # the output of a convolution has the format of its weight
         self._freeze()
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
@@ -174,7 +174,7 @@ class YOLOV1Darknet(BaseModule):
         return (x,)
 
     def train(self, mode: bool = True) -> 'YOLOV1Darknet':
-        """Sets the mode, but leaves what is frozen in evaluation mode."""
+        """Sets the mode, except of frozen layers, which stay in evaluation mode."""
         super().train(mode)
         self._freeze()
         if self.norm_eval:

@@ -1,4 +1,4 @@
-"""Balances the loss of any detector, without a change to its code."""
+"""Balances the losses of any detector without changes to its code."""
 
 import copy
 import functools
@@ -24,11 +24,11 @@ PARTS = 'parts'
 @reject_renamed
 @MODELS.register_module()
 class BalancedDetector(BaseDetector):
-    """A detector of mmdet whose losses are weighed by a balancer.
+    """A detector of mmdet whose losses are weighted by a balancer.
 
-    The balancer acts in training only. Data preprocessing and predictions are those of the detector, attributes such
-    as ``bbox_head`` too, so that hooks find what they look for. Checkpoints of the plain detector are loaded, and
-    ``tools/model_converters/publish_model.py`` gives one back::
+    The balancer acts in training only. Data preprocessing, predictions and attributes such as ``bbox_head``, which
+    hooks may read, are those of the detector. Checkpoints of the plain detector can be loaded, and
+    ``tools/model_converters/publish_model.py`` converts back to one::
 
         model = dict(
             type='BalancedDetector',
@@ -42,7 +42,7 @@ class BalancedDetector(BaseDetector):
             key, regular expression that matches loss keys in full, or a list of these (see :class:`LossParts`);
             or a list of loss keys, each a part of its own. Without them each loss is a part, named by its key without
             "loss", found by :func:`probe_detector` when the detector is built. Losses in no part keep the weight 1.
-            Base weights are 1 where none are given: the ``loss_weight`` of the detector's own config counts before.
+            Base weights default to 1, on top of the ``loss_weight`` of the detector's own config.
         features: what a decision network sees: ``'parts'`` for the logarithms of the parts, or the name of a submodule
             of the detector, ``'backbone'`` for instance, for its output averaged over positions (of a pyramid, the
             last level). They have a graph; ``SLFBalancer`` detaches them, ``PaperSLFBalancer`` does not. The
@@ -89,7 +89,7 @@ class BalancedDetector(BaseDetector):
             shared_weights(inner, shared_layer)  # a wrong name is an error now, not in the first step
 
     def forward(self, inputs: Tensor, data_samples: OptSampleList = None, mode: str = 'tensor') -> Any:
-        """As of the detector; with ``mode='loss'`` the losses are balanced."""
+        """As in the detector; with ``mode='loss'`` the losses are balanced."""
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         return self.detector(inputs, data_samples, mode=mode)
@@ -102,14 +102,14 @@ class BalancedDetector(BaseDetector):
             batch_data_samples: per image its ground truth.
 
         Returns:
-            ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part as they were.
+            ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part are unchanged.
         """
         submodule = None if self.features == PARTS else self.features
         with record_output(self.detector, submodule) as outputs, record_features(self.detector) as extracted:
             losses = self.detector(batch_inputs, batch_data_samples, mode='loss')
         parts = self.loss_parts.collect(losses)
         if submodule is not None and not outputs:
-            raise ValueError(f'BalancedDetector: features={submodule!r} took no part in this step of the detector.')
+            raise ValueError(f'BalancedDetector: features={submodule!r} was not called in this step of the detector.')
         balanced = self.loss_balancer(
             parts,
             features=log_features(parts) if submodule is None else pooled(outputs[-1]),
@@ -140,7 +140,7 @@ class BalancedDetector(BaseDetector):
             return getattr(self.detector, name)
 
     def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Takes the checkpoint of a plain detector, too."""
+        """Also loads the checkpoint of a plain detector."""
         if not any(key.startswith(f'{prefix}detector.') for key in state_dict):
             own = tuple(f'{prefix}{name}.' for name, _ in self.named_children())
             for key in [key for key in state_dict if key.startswith(prefix) and not key.startswith(own)]:
@@ -170,20 +170,20 @@ def shared_weights(detector: nn.Module, name: Optional[str]) -> List[nn.Paramete
         if weights:
             return weights
     raise ValueError(
-        f'BalancedDetector: shared_layer={name!r} is no submodule of {type(detector).__name__} with weights that are '
-        f'trained; at the top it has {[child for child, _ in detector.named_children()]}.'
+        f'BalancedDetector: shared_layer={name!r} is not a submodule of {type(detector).__name__} with weights that '
+        f'are trained; its children are {[child for child, _ in detector.named_children()]}.'
     )
 
 
 def log_features(parts: Mapping[str, Tensor]) -> Tensor:
-    """The sizes of the parts, for a decision network.
+    """The magnitudes of the parts, as features of a decision network.
 
     Args:
         parts: n scalars.
 
     Returns:
-        ``(1, 2n + 2)``, with its graph: the logarithms, their negatives, 1 and -1. The latter keep the sizes readable
-        after the decision network's layer norm, which takes mean and scale out of its input.
+        ``(1, 2n + 2)``, with its graph: the logarithms, their negatives, 1 and -1. These preserve the magnitudes
+        under the decision network's layer norm, which removes mean and scale of its input.
     """
     logs = torch.stack([part.float() for part in parts.values()]).clamp_min(1e-6).log()
     logs = torch.cat([logs, logs.new_ones(1)])
@@ -203,5 +203,5 @@ def _probe(detector: ConfigType, features: str) -> Probe:
         wanted = 'parts' if features == PARTS else f'parts, and the feature_dim of features={features!r},'
         raise ValueError(
             f'BalancedDetector: the {wanted} could not be found. Write them into loss_balancer, as in {EXAMPLE}; with '
-            f'a key that does not exist, the first step says which there are. {error}'
+            f'a key that does not exist, the error of the first step lists all keys. {error}'
         ) from error

@@ -1,4 +1,4 @@
-"""Which losses of a detector make up which part of its objective."""
+"""Groups the losses of a detector into the parts of its objective."""
 
 import re
 from typing import Any, Dict, Iterable, List, Mapping, Pattern, Sequence, Tuple, Union
@@ -10,7 +10,7 @@ EXAMPLE = "parts=dict(cls='loss_cls', box='loss_bbox')"
 
 
 def part_name(key: str) -> str:
-    """Name of the part that a single loss makes up.
+    """Name of the part that consists of a single loss.
 
     Examples:
         >>> [part_name(key) for key in ('loss_cls', 'loss_rpn_cls', 'd0.loss_cls', 'loss')]
@@ -29,7 +29,7 @@ class LossParts:
             of the losses that it matches. Or a list of keys, each a part of its own, named by :func:`part_name`.
 
     Raises:
-        ValueError: there is no part, or a pattern is no regular expression.
+        ValueError: there is no part, or a pattern is not a regular expression.
 
     Examples:
         >>> import torch
@@ -80,7 +80,7 @@ class LossParts:
         return {name: parts.get(name, zero) for name in self.names}
 
     def replace(self, losses: Mapping[str, Any], balanced: Mapping[str, Tensor]) -> Dict[str, Any]:
-        """Puts what a balancer returned in the place of the losses that it weighed; the others stay as they are."""
+        """Replaces the losses that are in parts by what a balancer returned; the others are unchanged."""
         owners = self.owners(losses)
         out: Dict[str, Any] = {}
         for key, value in losses.items():
@@ -113,7 +113,7 @@ class LossParts:
             for name in self.names
             if name not in owners.values()
         }
-        # Once all parts were there, some may be absent from a step.
+        # After a step with all parts, some may be absent
         if missing and (not self._owners or not owners):
             raise ValueError(
                 f'no loss matches {missing}. The losses are {present}. Patterns are keys or regular expressions that '

@@ -1,4 +1,4 @@
-"""What a detector's loss consists of, found without data: one loss of random images."""
+"""Finds the losses of a detector without data, by computing the loss of random images."""
 
 import copy
 import itertools
@@ -15,16 +15,16 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
-# The first on which the detector works is taken: SSD needs 300 px, YOLOv1 448 px.
+# The first that the detector accepts is used: SSD needs 300 px, YOLOv1 448 px
 SIZES = (128, 320, 448, 512)
 
 
 class Probe(NamedTuple):
-    """What was found.
+    """Result of :func:`probe_detector`.
 
     Attributes:
         loss_keys: keys that mmengine would add to the objective, in the detector's order.
-        feature_dim: width of the submodule's output, or ``None`` where no submodule was asked for.
+        feature_dim: width of the submodule's output, or ``None`` if no submodule was given.
     """
 
     loss_keys: Tuple[str, ...]
@@ -34,18 +34,18 @@ class Probe(NamedTuple):
 def probe_detector(cfg: dict, features: Optional[str] = None) -> Probe:
     """Builds a copy of the detector on the CPU, and computes the loss of two images with one object each.
 
-    The state of all random generators is left as it was. Losses that depend on the data or begin late in training are
-    not found.
+    The states of all random generators are restored. Losses that depend on the data or start late in training are not
+    found.
 
     Args:
         cfg: config of the detector.
         features: name of a submodule, whose output is measured.
 
     Raises:
-        RuntimeError: the detector takes no such images; the message ends with its own.
+        RuntimeError: the detector raises an error for such images, which ends the message.
         AttributeError: it has no such submodule.
     """
-    with _nothing_left_behind():
+    with _isolated_random_state():
         detector = MODELS.build(copy.deepcopy(cfg)).train()
         for parameter in detector.parameters():  # some are uninitialised memory until init_weights
             nn.init.normal_(parameter, std=0.01)
@@ -59,15 +59,15 @@ def probe_detector(cfg: dict, features: Optional[str] = None) -> Probe:
                     return Probe(keys, pooled(outputs[-1]).shape[1] if outputs else None)
                 except Exception as latest:
                     error = latest
-    raise RuntimeError(f'{cfg.get("type")} has no loss of random images of {SIZES} px: {error}') from error
+    raise RuntimeError(f'{cfg.get("type")} cannot compute the loss of random images of {SIZES} px: {error}') from error
 
 
 @contextmanager
 def record_output(model: nn.Module, name: Optional[str]) -> Iterator[List[Any]]:
-    """Collects what the submodule ``name`` puts out.
+    """Collects the outputs of the submodule ``name``.
 
     Raises:
-        AttributeError: there is no such submodule; the message lists those at the top.
+        AttributeError: there is no such submodule; the message lists the children.
     """
     outputs: List[Any] = []
     if name is None:
@@ -78,7 +78,7 @@ def record_output(model: nn.Module, name: Optional[str]) -> Iterator[List[Any]]:
     except AttributeError:
         children = [child for child, _ in model.named_children()]
         raise AttributeError(
-            f'{type(model).__name__} has no submodule {name!r}; at the top it has {children}.'
+            f'{type(model).__name__} has no submodule {name!r}; its children are {children}.'
         ) from None
     handle = module.register_forward_hook(lambda module, args, output: outputs.append(output))
     try:
@@ -91,7 +91,7 @@ def pooled(output: Any) -> Tensor:
     """One vector per image from a module's output, with its graph.
 
     Args:
-        output: ``(N, C, H, W)``, ``(N, tokens, C)`` or ``(N, C)``, or a list of those, of which the last counts.
+        output: ``(N, C, H, W)``, ``(N, tokens, C)`` or ``(N, C)``, or a list of those, of which the last is used.
 
     Returns:
         ``(N, C)``, the mean over positions or tokens.
@@ -110,7 +110,7 @@ def pooled(output: Any) -> Tensor:
 
 
 @contextmanager
-def _nothing_left_behind() -> Iterator[None]:
+def _isolated_random_state() -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()
     try:
         with torch.random.fork_rng(devices=[]), torch.device('cpu'), torch.no_grad(), warnings.catch_warnings():
@@ -125,7 +125,7 @@ def _nothing_left_behind() -> Iterator[None]:
 
 
 def _batch(size: int, with_masks: bool) -> Tuple[Tensor, List[DetDataSample]]:
-    """Two images with one object each, and what mmdet's detectors ask for."""
+    """Two images with one object each, with all fields that mmdet's detectors need."""
     shape = (size, size)
     sample = DetDataSample(
         metainfo=dict(

@@ -1,4 +1,4 @@
-"""How good the detections of a detector are, as something that can be differentiated."""
+"""The detection quality of a detector, as a differentiable function."""
 
 import sys
 from contextlib import ExitStack, contextmanager
@@ -33,28 +33,28 @@ def record_features(detector: BaseDetector) -> Iterator[List[Any]]:
 def detection_quality(
     detector: BaseDetector, features: List[Any], inputs: Tensor, data_samples: SampleList
 ) -> DetectionQuality:
-    """:func:`batch_average_precision` as a function of the features that the loss of the batch was made of.
+    """:func:`batch_average_precision` as a function of the features that the loss of the batch was computed from.
 
     Args:
         detector: of mmdet.
-        features: what :func:`record_features` collected when the loss of the batch was computed; the last ones count.
+        features: what :func:`record_features` collected when the loss of the batch was computed; the last are used.
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its ground truth.
 
     Raises:
-        ValueError: the detector made its loss without ``extract_feat``.
+        ValueError: the detector computed its loss without ``extract_feat``.
     """
     if not features:
         raise ValueError(
             f'{type(detector).__name__} does not call extract_feat in its loss: the features that it predicts from are '
-            "not known, so its detection quality isn't either. Take a signal that reads the losses alone: "
+            'not known, so its detection quality cannot be measured. Take a signal that only needs the losses: '
             "signal=dict(type='LossRate'), or dict(type='GradientAlignment', target='training_loss')."
         )
     latest: Any = features[-1]
     one = isinstance(latest, Tensor)
 
     def measure(levels: Sequence[Tensor]) -> Tensor:
-        # a balancer asks outside autocast, where layers of fp32 take no features of lower precision
+        # balancers measure outside autocast, where fp32 layers do not accept features of lower precision
         full = tuple(at_least_fp32(level) for level in levels)
         return batch_average_precision(detector, full[0] if one else full, inputs, data_samples)
 
@@ -72,8 +72,8 @@ def quality_of(detector: BaseDetector, data: Mapping[str, Any]) -> Tensor:
 def batch_average_precision(detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList) -> Tensor:
     """Soft average precision of the detections of a batch.
 
-    The heads predict from features that are there already, in evaluation mode, so that no statistics are counted twice.
-    Detections below the score threshold of the detector's ``test_cfg`` do not count.
+    The heads predict from given features, in evaluation mode, so that no statistics are updated. Detections below the
+    score threshold of the detector's ``test_cfg`` do not count.
 
     Args:
         detector: of mmdet.
@@ -108,7 +108,7 @@ def batch_average_precision(detector: BaseDetector, features: Any, inputs: Tenso
 
 @contextmanager
 def evaluating(detector: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards each module is in the mode that it was in."""
+    """Evaluation mode within the context; afterwards each module is in its previous mode."""
     modes = {module: module.training for module in detector.modules()}
     detector.eval()
     try:
@@ -120,10 +120,10 @@ def evaluating(detector: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def keeping_the_graph(detector: BaseDetector) -> Iterator[None]:
-    """Dense heads of mmdet call ``select_single_mlvl``, which detaches what they predict from: here it does not.
+    """Makes dense heads of mmdet keep the graph of their predictions, which ``select_single_mlvl`` detaches.
 
-    The helper is replaced in the modules of the detector's classes, for the time of the context. mmdet offers no
-    argument for it.
+    The function is replaced in the modules of the detector's classes within the context, since mmdet has no option for
+    it.
     """
 
     def attached(tensors: List[Tensor], batch_id: int, detach: bool = True) -> List[Tensor]:
@@ -145,7 +145,7 @@ def _image_index(instances: List[Any], device: torch.device) -> Tensor:
 
 @contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """An attribute of an object or module replaced for a while."""
+    """Replaces an attribute of an object or module within the context."""
     before = vars(owner).get(name)
     object.__setattr__(owner, name, value)
     try:

@@ -16,21 +16,21 @@ from ...utils.config import settings_of
 
 @MODELS.register_module()
 class SLFClsHead(BaseModule):
-    """Averages the last feature map over its places and classifies it.
+    """Averages the last feature map over its positions and classifies it.
 
-    It has the interface that mmpretrain's ``ImageClassifier`` asks of a head: there, give it the key
-    ``_scope_='mmdet'``, so that its loss is looked up among mmdet's. Any backbone of either serves.
+    It has the interface that mmpretrain's ``ImageClassifier`` expects of a head. Give its config the key
+    ``_scope_='mmdet'`` there, so that its loss is looked up in mmdet's registry. Backbones may be of either library.
 
     Args:
         num_classes: C.
         in_channels: channels of the last feature map, or size of the feature vector.
-        hidden_channels: widths of fully connected layers before the classifying one.
+        hidden_channels: widths of fully connected layers before the output layer.
         act_cfg: activation after each hidden layer.
-        classifier: the classifying layer, ``Linear`` or :class:`~slf_mmdet.losses.LargeMarginLinear`; its sizes are
+        classifier: the output layer, ``Linear`` or :class:`~slf_mmdet.losses.LargeMarginLinear`; its sizes are
             filled in.
         loss: called with logits (N, C) and class indices (N,), or (N, C) class probabilities from batch augmentation.
-            What it needs to know of C is filled in where the config does not give it: ``feature_dim`` of
-            ``StochasticLoss``, ``num_channels`` of ``AdaptiveRobustLoss``.
+            Settings that equal C are filled in if they are not given: ``feature_dim`` of ``StochasticLoss``,
+            ``num_channels`` of ``AdaptiveRobustLoss``.
         init_cfg: see mmengine's ``BaseModule``.
     """
 
@@ -62,12 +62,12 @@ class SLFClsHead(BaseModule):
         return self.classifier(self._vector(feats))
 
     def loss(self, feats: Union[Tensor, Tuple[Tensor, ...]], data_samples: Sequence[Any], **kwargs: Any) -> dict:
-        """Computes the loss and, for the log, the share of right answers in percent.
+        """Computes the loss and, for the log, the accuracy in percent.
 
         Args:
             feats: feature maps, of which the last counts: ``(N, in_channels, H, W)`` or ``(N, in_channels)``.
             data_samples: N of mmpretrain's, with ``gt_label`` (1,) or ``gt_score`` (C,).
-            kwargs: handed on to the loss.
+            kwargs: passed to the loss.
         """
         vector = self._vector(feats)
         soft = 'gt_score' in data_samples[0]
@@ -100,14 +100,14 @@ class SLFClsHead(BaseModule):
         vector = last.flatten(2).mean(2) if last.dim() > 2 else last
         if vector.shape[1] != self.in_channels:
             raise ValueError(
-                f'SLFClsHead: the backbone puts out {vector.shape[1]} channels, but in_channels is '
+                f'SLFClsHead: the backbone outputs {vector.shape[1]} channels, but in_channels is '
                 f'{self.in_channels}. Set in_channels={vector.shape[1]}.'
             )
         return self.hidden(vector)
 
 
 def _sizes(loss: ConfigType, num_classes: int) -> Dict[str, int]:
-    """The arguments of this loss that stand for the number of classes."""
+    """The arguments of this loss that are the number of classes."""
     kind = loss.get('type')
     if isinstance(kind, str):
         kind = MODELS.get(kind)

@@ -47,17 +47,17 @@ class YOLOV1Head(BaseDenseHead):
             before the last fully connected one, as in darknet's yolov1.cfg; ``'conv'`` for convolutions, the lightest.
         hidden_channels: widths of the layers before the output layer. Defaults to ``(4096,)`` for fc, ``(256,)`` for
             local and ``(512,)`` for conv. ``()`` leaves only the output layer.
-        pool_size: max-pooling of the feature map before all else, to fit a backbone of smaller stride (14 x 14 or
+        pool_size: max-pooling of the feature map before the layers, to fit a backbone of smaller stride (14 x 14 or
             13 x 13 to 7 x 7 with 2); 1 for none.
-        dropout: share of inputs of the output layer dropped in training (paper: 0.5).
+        dropout: probability of dropout before the output layer (paper: 0.5).
         rescore: confidence target is the IoU of the predicted box; ``False`` for 1.
         loss_cls: ``None`` for the paper's class part, the squared error of linear class scores. Otherwise the config
             of a loss over logits and class indices, :class:`~slf_mmdet.losses.StochasticLoss` for example: its sum over
-            an image's cells with an object is the class part, and predictions are read through its softmax, or its
+            an image's cells with an object is the class part, and class scores are the softmax of the logits, or their
             sigmoid with ``use_sigmoid=True``.
-        loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. Its ``parts`` are given by the head, and
-            so are ``base_weights`` for the parts that the config leaves out: coord 5, cls 1, obj 1, noobj 0.5.
-        train_cfg: not used, there for mmdet.
+        loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. The head sets its ``parts``, and
+            ``base_weights`` of the parts that the config leaves out: coord 5, cls 1, obj 1, noobj 0.5.
+        train_cfg: not used; for the interface of mmdet.
         test_cfg: ``score_thr``, ``nms``, ``max_per_img``, and optionally ``nms_pre`` and ``min_bbox_size``.
         init_cfg: see mmengine's ``BaseModule``.
 
@@ -153,8 +153,8 @@ class YOLOV1Head(BaseDenseHead):
             raise ValueError(
                 f'YOLOV1Head: expected a feature map of (channels, height, width) = {expected}, found '
                 f'{tuple(feature.shape[1:])}. YOLO takes images of one size (stride of the backbone times pool_size '
-                f'times grid_size={self.grid_size}): resize them with keep_ratio=False, and set in_channels to what '
-                'the backbone puts out.'
+                f'times grid_size={self.grid_size}): resize them with keep_ratio=False, and set in_channels to the '
+                'number of channels of the backbone.'
             )
         output = self.layers(feature)
         return (output.view(-1, self.out_channels, self.grid_size, self.grid_size),)
@@ -167,14 +167,14 @@ class YOLOV1Head(BaseDenseHead):
         batch_gt_instances_ignore: OptInstanceList = None,
         quality_of: Optional[QualityOf] = None,
     ) -> dict:
-        """Computes the four parts per image and has them balanced.
+        """Computes the four parts per image and balances them.
 
         Args:
             output: ``(N, 5B + C, S, S)`` of :meth:`forward`.
             batch_gt_instances: per image ``bboxes`` (x1, y1, x2, y2) in pixels of the network's input, and ``labels``.
             batch_img_metas: per image its meta information.
-            batch_gt_instances_ignore: difficult objects; they are no targets, and cells that hold them count as empty.
-            quality_of: detection quality of the detector on another batch, which the head alone cannot tell.
+            batch_gt_instances_ignore: difficult objects; they are not targets, and their cells count as empty.
+            quality_of: function for the detection quality on another batch, which needs the whole detector.
 
         Returns:
             ``loss_<part>`` and ``balance/<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`.
@@ -193,7 +193,7 @@ class YOLOV1Head(BaseDenseHead):
             detection_quality=DetectionQuality(
                 lambda inputs: self._average_precision(inputs[0], objects),
                 [output],
-                # Sums of squares of the output are solved by twice the step that takes them to 0 to first order
+                # A sum of squares of the output is 0 after twice the step at which its linearisation is 0
                 step_scale=dict(coord=2.0, cls=2.0 if self.loss_cls is None else 1.0, obj=2.0, noobj=2.0),
             ),
             quality_of=quality_of,
@@ -221,10 +221,10 @@ class YOLOV1Head(BaseDenseHead):
         """``loss_cls`` of the M objects, ``(M,)``."""
         assert self.loss_cls is not None
         errors = self.loss_cls(logits, labels, weight=kept, reduction_override='none')
-        return errors.view(len(logits), -1).sum(1)
+        return errors.flatten(1).sum(1) if errors.dim() > 1 else errors
 
     def _shared_parameters(self) -> List[Tensor]:
-        """Of the last layer that all parts depend on: the output layer has rows for each of them."""
+        """Of the last layer that all parts share; the output layer has rows of its own for each of them."""
         kinds = (nn.Conv2d, nn.Linear, LocallyConnected2d)
         hidden = [layer for layer in self.layers[:-1].modules() if isinstance(layer, kinds)]
         return [_differentiated(hidden[-1] if hidden else self.layers[-1])]
@@ -236,7 +236,7 @@ class YOLOV1Head(BaseDenseHead):
         return raw.sigmoid() if getattr(self.loss_cls, 'use_sigmoid', False) else raw.softmax(-1)
 
     def decode(self, output: Tensor) -> Tuple[Tensor, Tensor]:
-        """Boxes and class scores that an output stands for, before any is dropped.
+        """Decodes an output to boxes and class scores, without a threshold.
 
         Args:
             output: ``(N, 5B + C, S, S)`` of :meth:`forward`, at least fp32.
@@ -247,7 +247,7 @@ class YOLOV1Head(BaseDenseHead):
         """
         raw_boxes, confidences, classes = split_output(output, self.boxes_per_cell)
         boxes = to_image_boxes(torch.cat([raw_boxes[..., :2], raw_boxes[..., 2:].square()], dim=-1))
-        # Linear outputs may be negative; two negative ones must not make a confident detection.
+        # Linear outputs may be negative; the product of two negative ones must not be a confident detection
         scores = confidences.clamp_min(0).unsqueeze(-1) * self._class_scores(classes).unsqueeze(-2)
         return boxes.flatten(1, 3), scores.flatten(1, 3)
 
@@ -259,7 +259,7 @@ class YOLOV1Head(BaseDenseHead):
         rescale: bool = False,
         with_nms: bool = True,
     ) -> InstanceList:
-        """Turns outputs into detections: class score times confidence, then NMS within each class.
+        """Converts outputs to detections: class score times confidence, then NMS within each class.
 
         Args:
             output: ``(N, 5B + C, S, S)`` of :meth:`forward`.
@@ -294,7 +294,7 @@ def _input_size(meta: dict) -> Tuple[int, int]:
 
 
 def _differentiated(layer: nn.Module) -> Tensor:
-    """The parameter of a layer that stands for it: the bias of those whose weights may take a gigabyte."""
+    """The parameter of a layer for gradients of the parts: a bias where the weights may take a gigabyte."""
     parameter = layer.weight if isinstance(layer, nn.Conv2d) else layer.bias
     assert isinstance(parameter, Tensor)
     return parameter
@@ -315,7 +315,7 @@ class _Objects(NamedTuple):
 
     @classmethod
     def of(cls, batch_gt_instances: InstanceList, batch_img_metas: List[dict], output: Tensor) -> '_Objects':
-        # Index and size of each object's image are made on the host and sent without waiting for the device.
+        # Index and size of each object's image are made on the host and copied without synchronisation
         counts = torch.tensor([len(instances.labels) for instances in batch_gt_instances])
         sizes = torch.tensor([_input_size(meta) * 2 for meta in batch_img_metas], dtype=output.dtype)
         image = torch.arange(len(counts)).repeat_interleave(counts)

@@ -1,4 +1,4 @@
-"""A convolution whose kernel differs from place to place: darknet's ``[local]`` layer."""
+"""A convolution with a kernel of its own at each position: darknet's ``[local]`` layer."""
 
 import math
 
@@ -14,7 +14,7 @@ class LocallyConnected2d(nn.Module):
         + \sum_{c,u,v} W_{i,j,o,c,u,v}\, x_{n,\,c,\,i s + u - p,\,j s + v - p}
 
     with stride s and p zeros of padding. In darknet's ``cfg/yolov1.cfg`` such a layer (3x3, 256
-    channels) stands between the convolutions and the last linear layer, in place of the paper's
+    channels) is between the convolutions and the last linear layer, instead of the paper's
     first fully connected one.
 
     The memory order of ``weight`` (H_out, W_out, out_channels, in_channels, k, k) and ``bias``
@@ -23,7 +23,7 @@ class LocallyConnected2d(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        input_size: (H, W) of the input: fixed, because each kernel belongs to a place.
+        input_size: (H, W) of the input: fixed, because each kernel belongs to a position.
         kernel_size: Side k of the kernels.
         padding: Zeros added at each border.
         stride: Step between output locations.

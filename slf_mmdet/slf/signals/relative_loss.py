@@ -4,6 +4,7 @@ from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
 from ...balancers.step import Step
+from ...utils.checks import is_number, require
 from ...utils.numerics import clamp_min_eps, mean_over_images
 from ...utils.running_mean import RunningMean
 from .base import Signal
@@ -25,6 +26,8 @@ class RelativeLoss(Signal):
 
     def __init__(self, num_parts: int, momentum: float = 0.98) -> None:
         super().__init__(num_parts)
+        right = is_number(momentum, 0) and momentum < 1
+        require(right, type(self).__name__, 'momentum', 'in [0, 1)', momentum)
         self.means = RunningMean(num_parts, momentum)
 
     def costs(self, step: Step, prior_weights: Tensor, weights: Tensor) -> Tensor:

@@ -57,6 +57,8 @@ class ValidationSignal(GradientAlignment):
     ) -> None:
         super().__init__(num_parts, 'detection_quality', momentum, interval)
         owner = type(self).__name__
+        right = isinstance(dataset, dict) and bool(dataset.get('type'))
+        require(right, owner, 'dataset', 'the config of a data set, a dict with a type', dataset)
         require(is_count(batch_size), owner, 'batch_size', 'an integer >= 1', batch_size)
         require(is_count(seed, 0), owner, 'seed', 'an integer >= 0', seed)
         self.dataset_cfg = dataset

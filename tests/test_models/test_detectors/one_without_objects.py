@@ -10,7 +10,7 @@ import slf_mmdet  # noqa: F401  spawned processes start from here
 
 STOCHASTIC = dict(
     type='StochasticLoss',
-    context_dim=4,
+    feature_dim=4,
     candidates=[dict(type='IoULoss', mode='linear'), dict(type='GIoULoss')],
 )
 

@@ -12,10 +12,13 @@ from mmengine.structures import InstanceData
 import slf_mmdet  # noqa: F401  spawned processes start from here
 
 
-def build_detector(seed=0):
+LEARNS_AT_ONCE = dict(type='SLFBalancer', signal=dict(type='TrainingLoss'))
+
+
+def build_detector(seed=0, loss_balancer=LEARNS_AT_ONCE):
     torch.manual_seed(seed)
     cfg = Config.fromfile(DIGITS_SLF).model
-    cfg.bbox_head.loss_balancer.objective = 'joint'  # learns from the first step on
+    cfg.bbox_head.loss_balancer = loss_balancer
     detector = MODELS.build(cfg)
     detector.init_weights()
     return detector

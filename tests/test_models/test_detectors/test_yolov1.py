@@ -1,4 +1,4 @@
-"""YOLOv1 as a whole: training step, mixed precision, gradient accumulation, and two processes."""
+"""YOLOv1 as a whole: training step, detection quality, mixed precision, gradient accumulation, and two processes."""
 
 import torch
 from helpers import CONFIGS, DIGITS_SLF
@@ -7,6 +7,8 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from processes import run_in_two
 from small_yolov1 import batch, build_detector, process
+
+from slf_mmdet.losses.soft_ap import best_detections, soft_average_precision
 
 
 def loss_of(detector, data):
@@ -38,6 +40,26 @@ def test_a_detector_starts_from_the_same_weights_with_any_balancer():
     assert all(torch.equal(value, starts[1][key]) for key, value in starts[0].items())
 
 
+def test_quality_of_another_batch_is_that_of_evaluation_mode_and_leaves_nothing_behind():
+    detector = build_detector().train()
+    state = {key: value.clone() for key, value in detector.state_dict().items()}
+    value = detector.quality_of(batch(seed=1))
+    (gradient,) = torch.autograd.grad(value, next(detector.backbone.parameters()))
+    assert gradient.isfinite().all() and gradient.abs().sum() > 0
+    assert all(module.training for module in detector.modules())
+    assert all(torch.equal(value, state[key]) for key, value in detector.state_dict().items())
+
+    detector.eval()
+    data = detector.data_preprocessor(batch(seed=1), training=False)
+    (output,) = detector(data['inputs'], mode='tensor')
+    objects = [sample.gt_instances for sample in data['data_samples']]
+    truth = [torch.cat([each.bboxes for each in objects]) / 112, torch.cat([each.labels for each in objects])]
+    image = torch.arange(4).repeat_interleave(2)  # two objects each
+    expected = soft_average_precision(*best_detections(*detector.bbox_head.decode(output)), *truth, image)
+    assert expected > 0
+    torch.testing.assert_close(value, expected)
+
+
 def test_under_autocast_the_loss_is_computed_in_fp32():
     detector = build_detector().eval()
     data = detector.data_preprocessor(batch(), training=True)
@@ -53,11 +75,12 @@ def test_under_autocast_the_loss_is_computed_in_fp32():
 
 
 def test_gradients_accumulate_as_in_one_batch():
+    """With a balancer whose loss is a mean over the images, as those are that look at no values."""
+    balancer = dict(type='PaperSLFBalancer', sampler=dict(type='Softmax'))
+
     def gradients(chunks):
         # fixed statistics: batch normalisation would see other batches
-        detector = build_detector().eval()
-        detector.bbox_head.loss_balancer.sampler = 'softmax'
-        detector.bbox_head.loss_balancer.kl_weight = 0.0  # its scale is that of the batch
+        detector = build_detector(loss_balancer=balancer).eval()
         data = batch(4)
         for chunk in range(chunks):
             part = {key: value[chunk * 4 // chunks : (chunk + 1) * 4 // chunks] for key, value in data.items()}

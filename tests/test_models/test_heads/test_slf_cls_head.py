@@ -66,9 +66,10 @@ def test_margin_counts_in_training_only():
     torch.testing.assert_close(head(FEATURES), F.linear(vector, head.classifier.weight))
 
 
-def test_mixture_of_candidates_trains_its_decision_network():
+@pytest.mark.parametrize('mixture', ['StochasticLoss', 'PaperStochasticLoss'])
+def test_mixture_of_candidates_trains_its_decision_network(mixture):
     candidates = [dict(type='ClassMSELoss'), dict(type='CrossEntropyLoss')]
-    head = build(loss=dict(type='StochasticLoss', candidates=candidates, context_dim=C))
+    head = build(loss=dict(type=mixture, candidates=candidates, feature_dim=C))
     head.loss(FEATURES, samples())['loss'].backward()
     assert head.loss_module.decision_network.output.bias.grad.abs().sum() > 0
 
@@ -76,11 +77,12 @@ def test_mixture_of_candidates_trains_its_decision_network():
 @pytest.mark.parametrize(
     ('loss', 'key'),
     [
-        (dict(type='StochasticLoss', candidates=[dict(type='ClassMSELoss')]), 'context_dim'),
+        (dict(type='StochasticLoss', candidates=[dict(type='ClassMSELoss')]), 'feature_dim'),
+        (dict(type='PaperStochasticLoss', candidates=[dict(type='ClassMSELoss')]), 'feature_dim'),
         (dict(type='mmdet.AdaptiveRobustLoss', activation='softmax'), 'num_channels'),
         (dict(type=AdaptiveRobustLoss, activation='softmax'), 'num_channels'),
     ],
-    ids=['StochasticLoss', 'AdaptiveRobustLoss', 'a class'],
+    ids=['StochasticLoss', 'PaperStochasticLoss', 'AdaptiveRobustLoss', 'a class'],
 )
 def test_fills_in_the_size_that_a_loss_asks_for(loss, key):
     assert getattr(build(loss=loss).loss_module, key) == C
@@ -112,7 +114,7 @@ def test_predictions(use_sigmoid):
 
 
 def test_wrong_number_of_channels():
-    with pytest.raises(ValueError, match='puts out 2 channels, but in_channels is 8. Set in_channels=2'):
+    with pytest.raises(ValueError, match='outputs 2 channels, but in_channels is 8. Set in_channels=2'):
         build()(FEATURES[:1])
 
 

@@ -7,11 +7,15 @@ from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from slf_mmdet.balancers import SLFBalancer, StaticBalancer
+from slf_mmdet.balancers import StaticBalancer
 from slf_mmdet.balancers.part_gradients import part_gradients
+from slf_mmdet.losses import yolov1
 from slf_mmdet.losses.yolov1 import PARTS
+from slf_mmdet.models.heads import yolov1_head
+from slf_mmdet.slf import MultipleGumbelSoftmax, SLFBalancer
 
 S, B, C = 7, 2, 3
+DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
 TEST_CFG = ConfigDict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
 
 
@@ -160,13 +164,35 @@ def test_loss_has_the_weights_of_the_paper():
 
 
 def test_balancer_is_chosen_by_config_and_keeps_the_base_weights_left_out():
-    head = build_head(loss_balancer=dict(type='SLFBalancer', num_samples=3, base_weights=dict(coord=2)))
+    sampler = dict(type='MultipleGumbelSoftmax', num_samples=3)
+    head = build_head(loss_balancer=dict(type='SLFBalancer', sampler=sampler, base_weights=dict(coord=2)))
     assert isinstance(head.loss_balancer, SLFBalancer)
+    assert isinstance(head.loss_balancer.sampler, MultipleGumbelSoftmax)
     assert head.loss_balancer.base_weights.tolist() == [2, 1, 1, 0.5]
     assert isinstance(build_head().loss_balancer, StaticBalancer)
 
 
-def test_the_criterion_is_lowest_for_a_perfect_output():
+class Recorder(StaticBalancer):
+    """Keeps what the head hands over in each step."""
+
+    def __init__(self):
+        super().__init__(parts=PARTS)
+        self.steps = []
+
+    def compute_weights(self, step):
+        self.steps.append(step)
+        return super().compute_weights(step)
+
+
+def recorded(head, outputs, data):
+    """What the balancer of a head is given, one step for each output."""
+    head.loss_balancer = Recorder()
+    for output in outputs:
+        head.loss_by_feat(output, [data.gt_instances], [data.metainfo])
+    return head.loss_balancer.steps
+
+
+def test_the_quality_is_highest_for_a_perfect_output():
     data = sample([[20.0, 30.0, 60.0, 80.0], [100.0, 100.0, 140.0, 120.0]], [2, 0])
     perfect = [
         (2, 2, 0, 0.0, 0.75, 40 / 140, 50 / 140, 1.0, [0, 0, 1]),
@@ -174,18 +200,9 @@ def test_the_criterion_is_lowest_for_a_perfect_output():
     ]
     wrong_box = [(2, 2, 0, 0.0, 0.75, 0.9, 0.9, 1.0, [0, 0, 1]), perfect[1]]
     wrong_class = [(2, 2, 0, 0.0, 0.75, 40 / 140, 50 / 140, 1.0, [0, 1, 0]), perfect[1]]
-    found = []
-
-    class Recorder(StaticBalancer):
-        def forward(self, parts, *, criterion, **seen):
-            found.append(criterion().item())
-            return super().forward(parts, **seen)
-
-    head = build_head()
-    head.loss_balancer = Recorder(parts=PARTS)
-    for rows in (perfect, wrong_box, wrong_class, []):
-        head.loss_by_feat(output_with(*rows), [data.gt_instances], [data.metainfo])
-    assert found[0] < 0.05 and all(value > 0.4 for value in found[1:3]) and found[3] == 1
+    steps = recorded(build_head(), [output_with(*rows) for rows in (perfect, wrong_box, wrong_class, [])], data)
+    found = [step.detection_quality('a test').value().item() for step in steps]
+    assert found[0] > 0.95 and all(value < 0.6 for value in found[1:3]) and found[3] == 0
 
 
 def test_the_gain_of_a_part_is_that_of_outputs_in_which_it_is_right():
@@ -198,79 +215,99 @@ def test_the_gain_of_a_part_is_that_of_outputs_in_which_it_is_right():
         cls=(*perfect[:8], [0, 1, 0]),
         obj=(*perfect[:7], 0.0, perfect[8]),
     )
-    found = []
-
-    class Recorder(StaticBalancer):
-        def forward(self, parts, *, criterion, **seen):
-            losses = torch.stack([parts[name] for name in PARTS], dim=1)
-            found.append((criterion().item(), dict(zip(PARTS, criterion.gains(losses).tolist()))))
-            return super().forward(parts, **seen)
-
-    head = build_head()
-    head.loss_balancer = Recorder(parts=PARTS)
     sure_empty_cell = (0, 0, 1, 0.5, 0.5, 0.3, 0.3, 3.0, [1, 0, 0])
     outputs = [output_with(perfect, other)] + [output_with(row, other) for row in wrong.values()]
     outputs += [output_with(perfect, other, sure_empty_cell)]
-    for output in outputs:
-        head.loss_by_feat(output.requires_grad_(), [data.gt_instances], [data.metainfo])
+    found = []
+    for step in recorded(build_head(), [output.requires_grad_() for output in outputs], data):
+        quality = step.detection_quality('a test')
+        found.append((quality.value().item(), dict(zip(PARTS, quality.gains(step.losses, step.names).tolist()))))
     best = found[0][0]
     assert max(abs(gain) for gain in found[0][1].values()) < 1e-3
     for (value, gains), name in zip(found[1:], [*wrong, 'noobj']):
-        assert value > best + 0.05
-        assert gains[name] == pytest.approx(value - best, abs=1e-3)
+        assert value < best - 0.05
+        assert gains[name] == pytest.approx(best - value, abs=1e-3)
         assert gains[name] == max(gains.values())
 
 
-@pytest.mark.parametrize('measure', ['base', 'criterion'])
-def test_heldout_objective_trains_the_decision_network(measure):
-    objective = dict(type='heldout', reference=measure, momentum=0.5, interval=1)
-    head = build_head(loss_balancer=dict(type='SLFBalancer', objective=objective), dropout=0.0)
+def test_squares_are_solved_by_twice_the_step_that_takes_them_to_0_to_first_order():
+    """l = |x|^2 has the gradient 2x, so l / |2x|^2 * 2x = x / 2 is subtracted, and twice that solves it."""
+    step_scale = {}
+    for loss_cls in (None, dict(type='CrossEntropyLoss')):
+        (step,) = recorded(build_head(loss_cls=loss_cls), [output_with()], sample())
+        step_scale[bool(loss_cls)] = step.detection_quality('a test').step_scale
+    assert step_scale[False] == dict.fromkeys(PARTS, 2)
+    assert step_scale[True] == dict(coord=2, cls=1, obj=2, noobj=2)  # cross-entropy is no square
+
+
+@pytest.mark.parametrize('target', ['training_loss', 'detection_quality'])
+def test_gradient_alignment_trains_the_decision_network(target):
+    signal = dict(type='GradientAlignment', target=target, momentum=0.5, interval=1)
+    head = build_head(loss_balancer=dict(type='SLFBalancer', signal=signal), dropout=0.0)
     x = (torch.rand(2, 8, S, S),)
     data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
     for _ in range(2):  # the first batch has none before it
         head.zero_grad()
         sum(value for key, value in head.loss(x, data).items() if 'loss' in key).backward()
-    assert head.loss_balancer.objective.tilts.abs().sum() > 0
+    assert head.loss_balancer.signal.alignment.mean.abs().sum() > 0
     assert head.loss_balancer.decision_network.output.weight.grad.abs().sum() > 0
+
+
+def test_images_of_the_batch_are_named():
+    data = sample()
+    data.set_metainfo(dict(img_path='VOC2007/JPEGImages/000017.jpg'))
+    (step,) = recorded(build_head(), [output_with()], data)
+    assert step.image_ids == ('VOC2007/JPEGImages/000017.jpg',)
+
+
+def test_the_head_alone_has_no_detections_of_other_images(digits):
+    """The detector has, which it hands on."""
+    root = str(digits / 'data/digits_voc/VOCdevkit') + '/'
+    prefix = dict(sub_data_root='VOC2007/')
+    dataset = dict(
+        type='CheckedVOCDataset', data_root=root, ann_file='VOC2007/ImageSets/Main/test.txt', data_prefix=prefix
+    )
+    dataset.update(metainfo=dict(classes=DIGITS), pipeline=[dict(type='LoadImageFromFile'), dict(type='PackDetInputs')])
+    signal = dict(type='ValidationSignal', dataset=dataset, batch_size=2)
+    head = build_head(loss_balancer=dict(type='SLFBalancer', signal=signal))
+    data = [sample([[20.0, 30.0, 60.0, 80.0]], [1])]
+    wanted = (
+        'the signal ValidationSignal needs `quality_of`, which is not offered in this step.*'
+        r"Or take signal=dict\(type='GradientAlignment'\)"
+    )
+    with pytest.raises(ValueError, match=wanted):
+        head.loss((torch.rand(1, 8, S, S),), data)
 
 
 @pytest.mark.parametrize('head_type', ['conv', 'fc', 'local'])
 @pytest.mark.parametrize('hidden_channels', [(16,), ()])
 def test_parts_are_compared_at_a_layer_that_they_have_in_common(head_type, hidden_channels):
     """Of the output layer's rows each part has its own, so gradients there say nothing of one another."""
-    found = []
-
-    class Recorder(StaticBalancer):
-        needs_shared = True
-
-        def weigh(self, losses, context, shared=None):
-            found.append(part_gradients(losses, shared))
-            return super().weigh(losses, context)
-
     torch.manual_seed(0)
     head = build_head(head_type=head_type, hidden_channels=hidden_channels, dropout=0.0)
-    head.loss_balancer = Recorder(parts=PARTS)
+    head.loss_balancer = Recorder()
     data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
     head.loss((torch.rand(2, 8, S, S),), data)
-    coord, cls, obj, _ = found[0]
+    (step,) = head.loss_balancer.steps
+    coord, cls, obj, _ = part_gradients(step.losses, step.shared_parameters('a test'))
     everywhere = (coord * cls * obj != 0).float().mean().item()
     assert everywhere == 0 if not hidden_channels else everywhere > 0.5
 
 
 @pytest.mark.parametrize('head_type', ['conv', 'fc', 'local'])
-def test_sizes_of_gradients_are_compared_at_the_output_layer(head_type):
-    balancer = dict(type='SLFBalancer', anchor='gradients')
+def test_norms_of_gradients_are_compared_at_the_output_layer(head_type):
+    balancer = dict(type='SLFBalancer', prior=dict(type='EqualGradientNorms'))
     head = build_head(head_type=head_type, hidden_channels=(16,), dropout=0.0, loss_balancer=balancer)
     parts, squares = [], []
     head.loss_balancer.register_forward_pre_hook(lambda module, args: parts.append(args[0]))
     data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
     head.loss((torch.rand(2, 8, S, S),), data)
-    place = head.layers[-1].weight if head_type == 'conv' else head.layers[-1].bias
+    parameter = head.layers[-1].weight if head_type == 'conv' else head.layers[-1].bias
     for name in PARTS:
-        (gradient,) = torch.autograd.grad(parts[0][name].mean(), place, retain_graph=True)
+        (gradient,) = torch.autograd.grad(parts[0][name].mean(), parameter, retain_graph=True)
         squares.append(gradient.square().sum())
     assert min(squares) > 0
-    torch.testing.assert_close(head.loss_balancer.anchor.squares, torch.stack(squares))
+    torch.testing.assert_close(head.loss_balancer.prior.sq_grad_norm_mean.mean, torch.stack(squares))
 
 
 @pytest.mark.parametrize('balancer', ['StaticBalancer', 'SLFBalancer'])
@@ -300,6 +337,20 @@ def class_part_head(use_sigmoid=False, **kwargs):
     return build_head(loss_cls=loss_cls, **kwargs)
 
 
+def refused(*args):
+    raise AssertionError('the squared class error is computed')
+
+
+def test_the_squared_class_error_is_not_computed_beside_another_class_loss(monkeypatch):
+    for module in (yolov1, yolov1_head):
+        monkeypatch.setattr(module, 'squared_class_error', refused)
+    data = [sample([[20.0, 30.0, 60.0, 80.0]], [1])]
+    x = (torch.rand(1, 8, S, S),)
+    assert class_part_head().loss(x, data)['loss_cls'] > 0
+    with pytest.raises(AssertionError, match='the squared class error is computed'):
+        build_head().loss(x, data)
+
+
 @pytest.mark.parametrize('use_sigmoid', [False, True])
 def test_another_class_loss_is_summed_over_the_cells_with_an_object(use_sigmoid):
     torch.manual_seed(0)
@@ -316,12 +367,32 @@ def test_another_class_loss_is_summed_over_the_cells_with_an_object(use_sigmoid)
     assert all(found[f'loss_{name}'] == others[f'loss_{name}'] for name in ('coord', 'obj', 'noobj'))
 
 
-def test_candidates_as_the_class_loss_are_trained_with_the_head():
-    candidates = [dict(type='CrossEntropyLoss'), dict(type='CategoricalHingeLoss')]
-    head = build_head(loss_cls=dict(type='StochasticLoss', candidates=candidates, context_dim=C))
+CANDIDATES = [dict(type='CrossEntropyLoss'), dict(type='CategoricalHingeLoss')]
+MIXTURES = ('StochasticLoss', 'PaperStochasticLoss')
+
+
+@pytest.mark.parametrize('mixture', MIXTURES)
+def test_candidates_as_the_class_loss_are_trained_with_the_head(mixture):
+    head = build_head(loss_cls=dict(type=mixture, candidates=CANDIDATES, feature_dim=C))
     losses = head.loss((torch.rand(1, 8, S, S),), [sample([[20.0, 30.0, 60.0, 80.0]], [1])])
     sum(value for key, value in losses.items() if 'loss' in key).backward()
     assert head.loss_cls.decision_network.output.bias.grad.abs().sum() > 0
+
+
+CLASS_LOSSES = [
+    dict(type='CrossEntropyLoss'),
+    dict(type='CrossEntropyLoss', use_sigmoid=True),
+    *(dict(type=mixture, candidates=CANDIDATES, feature_dim=C) for mixture in MIXTURES),
+]
+
+
+@pytest.mark.parametrize('loss_cls', CLASS_LOSSES, ids=['softmax', 'sigmoid', *MIXTURES])
+def test_a_batch_without_objects_has_no_class_loss(loss_cls):
+    head = build_head(loss_cls=loss_cls)
+    losses = head.loss((torch.rand(2, 8, S, S),), [sample(), sample()])
+    assert losses['loss_cls'] == 0 and losses['loss_noobj'] > 0
+    sum(value for key, value in losses.items() if 'loss' in key).backward()
+    assert head.layers[-1].bias.grad.isfinite().all()
 
 
 def test_predictions_are_read_as_the_class_loss_reads_them():

@@ -1,11 +1,11 @@
-"""Columns of other configs and of varied options."""
+"""Arms of other configs and of varied options."""
 
 import pytest
 from helpers import CONFIGS, DIGITS_SLF
 from mmengine.config import Config
 
-from slf_mmdet.comparison import Column, parse_configs, parse_options
-from slf_mmdet.comparison.columns import check_distinct, short_names
+from slf_mmdet.comparison import Arm, parse_configs, parse_options
+from slf_mmdet.comparison.arms import check_distinct, short_names
 
 DIGITS = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 
@@ -13,38 +13,38 @@ DIGITS = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 @pytest.fixture
 def cfg():
     candidates = [dict(type='ClassMSELoss'), dict(type='ClassMAELoss')]
-    loss = dict(type='StochasticLoss', candidates=candidates, num_samples=3)
+    loss = dict(type='StochasticLoss', candidates=candidates, kl_weight=3, sampler=dict(num_samples=3))
     return Config(dict(model=dict(head=dict(num_classes=10, loss=loss)), train_cfg=dict(max_epochs=20)))
 
 
 @pytest.mark.parametrize(
     ('text', 'label', 'options'),
     [
-        ('k1: model.head.loss.num_samples=1', 'k1', {'model.head.loss.num_samples': 1}),
-        ('k1:model.head.loss.num_samples=1', 'k1', {'model.head.loss.num_samples': 1}),
-        ('model.head.loss.tau=0.5 train_cfg.max_epochs=2', 'tau=0.5, max_epochs=2', None),
+        ('weak: model.head.loss.kl_weight=1', 'weak', {'model.head.loss.kl_weight': 1}),
+        ('weak:model.head.loss.kl_weight=1', 'weak', {'model.head.loss.kl_weight': 1}),
+        ('model.head.loss.hidden_dim=16 train_cfg.max_epochs=2', 'hidden_dim=16, max_epochs=2', None),
         ('K = 1: a.b=1 a.c=x', 'K = 1', {'a.b': 1, 'a.c': 'x'}),
         ('load_from=http://a/b.pth?c=1', 'load_from=http://a/b.pth?c=1', {'load_from': 'http://a/b.pth?c=1'}),
         ("name: a.b='quoted' a.c='[1, 2]' a.d=True", 'name', {'a.b': 'quoted', 'a.c': [1, 2], 'a.d': True}),
     ],
 )
 def test_parse_options(text, label, options):
-    column = parse_options(text)
-    assert column.label == label
-    assert column.options == (options or {'model.head.loss.tau': 0.5, 'train_cfg.max_epochs': 2})
+    arm = parse_options(text)
+    assert arm.label == label
+    assert arm.options == (options or {'model.head.loss.hidden_dim': 16, 'train_cfg.max_epochs': 2})
 
 
-@pytest.mark.parametrize('text', ['', 'slf', 'k1: ', 'k1: slf', 'a.b=1 c', 'a.b="1'])
-def test_what_are_no_options(text):
-    with pytest.raises(ValueError, match=r"is no column: write options .* 'k1: model.head.loss.num_samples=1'"):
+@pytest.mark.parametrize('text', ['', 'slf', 'weak: ', 'weak: slf', 'a.b=1 c', 'a.b="1'])
+def test_invalid_options(text):
+    with pytest.raises(ValueError, match=r"is not a valid arm: write options .* 'weak: model.head.loss.kl_weight=1'"):
         parse_options(text)
 
 
 def test_options_change_a_copy(cfg):
     before = cfg.to_dict()
-    changed = parse_options('model.head.loss.num_samples=1 model.head.loss.candidates.1.type=ClassMSELoss').apply(cfg)
+    changed = parse_options('model.head.loss.kl_weight=1 model.head.loss.candidates.1.type=ClassMSELoss').apply(cfg)
     assert cfg.to_dict() == before
-    before['model']['head']['loss'].update(num_samples=1, candidates=[dict(type='ClassMSELoss')] * 2)
+    before['model']['head']['loss'].update(kl_weight=1, candidates=[dict(type='ClassMSELoss')] * 2)
     assert changed.to_dict() == before
 
 
@@ -53,16 +53,22 @@ def test_a_dict_can_be_replaced(cfg):
     assert changed.model.head.loss == dict(type='CrossEntropyLoss')
 
 
+def test_a_sampler_can_be_replaced(cfg):
+    sampler = 'model.head.loss.sampler'
+    changed = parse_options(f'softmax: {sampler}._delete_=True {sampler}.type=Softmax').apply(cfg)
+    assert changed.model.head.loss.sampler == dict(type='Softmax')
+
+
 def test_settings_that_the_config_leaves_to_their_defaults_can_be_given(cfg):
-    changed = parse_options('model.head.loss.tau=0.5 load_from=a.pth').apply(cfg)
-    assert changed.model.head.loss.tau == 0.5 and changed.load_from == 'a.pth'
+    changed = parse_options('model.head.loss.sampler.tau=0.5 load_from=a.pth').apply(cfg)
+    assert changed.model.head.loss.sampler == dict(num_samples=3, tau=0.5) and changed.load_from == 'a.pth'
 
 
 @pytest.mark.parametrize(
     ('option', 'changes', 'nearest'),
     [
-        ('model.head.los.tau=1', 'model.head.los', 'model.head.loss'),
-        ('modle.head.loss.tau=1', 'modle.head.loss', 'model.head.loss'),
+        ('model.head.los.kl_weight=1', 'model.head.los', 'model.head.loss'),
+        ('modle.head.loss.kl_weight=1', 'modle.head.loss', 'model.head.loss'),
         ('model.head.num_classes.x=1', 'model.head.num_classes', 'model.head.loss'),
         ('model.head.loss.candidates.2.type=X', 'model.head.loss.candidates.2', 'model.head.loss.candidates.1'),
         ('max_epochs=3', 'max_epochs', 'train_cfg'),
@@ -70,7 +76,7 @@ def test_settings_that_the_config_leaves_to_their_defaults_can_be_given(cfg):
     ],
 )
 def test_options_of_what_is_not_there_are_refused(cfg, option, changes, nearest):
-    message = rf"column 'typo': the option '.*' changes '{changes}.*Nearest in it: .*'{nearest}'"
+    message = rf"arm 'typo': the option '.*' changes '{changes}.*Nearest in it: .*'{nearest}'"
     with pytest.raises(ValueError, match=message):
         parse_options(f'typo: {option}').apply(cfg)
 
@@ -82,16 +88,16 @@ def test_short_names():
 
 
 def test_configs_are_named_by_what_differs():
-    columns = parse_configs([str(DIGITS), str(DIGITS), f'mine={DIGITS_SLF}'], dict(train_cfg=dict(max_epochs=1)))
-    assert [column.label for column in columns] == [DIGITS.stem, 'mine']
-    for column, path in zip(columns, (DIGITS, DIGITS_SLF)):
-        applied = column.apply(Config())
+    arms = parse_configs([str(DIGITS), str(DIGITS), f'mine={DIGITS_SLF}'], dict(train_cfg=dict(max_epochs=1)))
+    assert [arm.label for arm in arms] == [DIGITS.stem, 'mine']
+    for arm, path in zip(arms, (DIGITS, DIGITS_SLF)):
+        applied = arm.apply(Config())
         assert applied.model == Config.fromfile(path).model and applied.train_cfg.max_epochs == 1
 
 
 def test_a_labelled_config_may_be_repeated():
     again = parse_configs([str(DIGITS), f'again={DIGITS}'])
-    assert [column.label for column in again] == [DIGITS.stem, 'again']
+    assert [arm.label for arm in again] == [DIGITS.stem, 'again']
     assert again[0].cfg.to_dict() == again[1].cfg.to_dict()
 
 
@@ -100,6 +106,6 @@ def test_missing_config():
         parse_configs([str(DIGITS), 'nothing.py'])
 
 
-def test_two_columns_of_one_name_are_refused():
+def test_two_arms_of_one_name_are_refused():
     with pytest.raises(ValueError, match=r"\('a b', 'ab'\) share a name; label them"):
-        check_distinct([Column('a b'), Column('ab'), Column('c')])
+        check_distinct([Arm('a b'), Arm('ab'), Arm('c')])

@@ -1,4 +1,4 @@
-"""The columns of a comparison: what each does to the config. Balancers have a file of their own."""
+"""The arms of a comparison: what each does to the config. Arms of balancers are in ``balancer_arms.py``."""
 
 import argparse
 import copy
@@ -17,11 +17,11 @@ AS_IT_IS = 'config'
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """One column: the config as it is, unless a subclass changes it.
+class Arm:
+    """One arm: the config as it is, unless a subclass changes it.
 
     Args:
-        label: its name in the table and, as far as a file name may hold it, of its folder.
+        label: its name in the table and, without characters that a file name cannot have, of its folder.
     """
 
     label: str
@@ -31,16 +31,16 @@ class Column:
         return ''.join(c if c.isalnum() or c in '-_.=,' else '_' for c in self.label.replace(' ', ''))
 
     def apply(self, cfg: Config) -> Config:
-        """The column's config: a changed copy of that of the comparison."""
+        """The arm's config: a changed copy of that of the comparison."""
         return copy.deepcopy(cfg)
 
 
 @dataclass(frozen=True, eq=False)
-class ConfigColumn(Column):
-    """Another config in place of that of the comparison.
+class ConfigArm(Arm):
+    """Another config instead of that of the comparison.
 
     Args:
-        label: see :class:`Column`.
+        label: see :class:`Arm`.
         cfg: the config, with all options merged.
     """
 
@@ -51,11 +51,11 @@ class ConfigColumn(Column):
 
 
 @dataclass(frozen=True, eq=False)
-class OptionsColumn(Column):
+class OptionsArm(Arm):
     """The config with some options of its own.
 
     Args:
-        label: see :class:`Column`.
+        label: see :class:`Arm`.
         options: dotted key -> value, as of ``--cfg-options``.
     """
 
@@ -65,14 +65,14 @@ class OptionsColumn(Column):
         """The config with the options.
 
         Raises:
-            ValueError: what an option is to change is not in the config, where mmengine would add it unread.
+            ValueError: an option changes what is not in the config; mmengine would add it and nothing would use it.
         """
         known = [*_containers(cfg), *cfg.keys(), *inspect.signature(Runner).parameters]
         for key in self.options:
             changed = key.rpartition('.')[0] or key
             if changed not in known:
                 raise ValueError(
-                    f'column {self.label!r}: the option {key!r} changes {changed!r}, which is not in the config. '
+                    f'arm {self.label!r}: the option {key!r} changes {changed!r}, which is not in the config. '
                     f'Nearest in it: {_nearest(changed, known)}.'
                 )
         cfg = copy.deepcopy(cfg)
@@ -80,8 +80,8 @@ class OptionsColumn(Column):
         return cfg
 
 
-def parse_options(text: str) -> OptionsColumn:
-    """Reads ``label: key=value key=value``, or without a label, which is then made of the last parts of the keys.
+def parse_options(text: str) -> OptionsArm:
+    """Reads ``label: key=value key=value``, or without a label, which then consists of the last parts of the keys.
 
     Raises:
         ValueError: the text is not of this form.
@@ -94,21 +94,21 @@ def parse_options(text: str) -> OptionsColumn:
         options = parser.parse_args(['--options', *words]).options
     except (argparse.ArgumentError, ValueError):
         raise ValueError(
-            f"{text!r} is no column: write options of the config, as in 'model.head.loss.num_samples=1', with or "
-            "without a name, as in 'k1: model.head.loss.num_samples=1'."
+            f"{text!r} is not a valid arm: write options of the config, as in 'model.head.loss.kl_weight=1', with or "
+            "without a name, as in 'weak: model.head.loss.kl_weight=1'."
         ) from None
     short = ', '.join(word.partition('=')[0].rpartition('.')[2] + '=' + word.partition('=')[2] for word in words)
     label = found['label'] if found else None
-    return OptionsColumn((label or short).strip(), options)
+    return OptionsArm((label or short).strip(), options)
 
 
-def parse_configs(texts: Sequence[str], options: Optional[dict] = None) -> List[ConfigColumn]:
+def parse_configs(texts: Sequence[str], options: Optional[dict] = None) -> List[ConfigArm]:
     """Reads paths of configs, or ``label=path``. Without a label a config is named by the words of
     its file name that not all of them share.
 
     Args:
-        texts: the first one is the config of the comparison: where the others name it again, without a label, they
-            do not make another column of it.
+        texts: the first one is the config of the comparison; it is not repeated where the others name it again
+            without a label.
         options: merged into each of them.
 
     Raises:
@@ -118,13 +118,13 @@ def parse_configs(texts: Sequence[str], options: Optional[dict] = None) -> List[
     first = Path(split[0][2]).resolve()
     split = split[:1] + [part for part in split[1:] if part[0] or Path(part[2]).resolve() != first]
     short = short_names([Path(path).stem for _, _, path in split])
-    columns = []
+    arms = []
     for (label, _, path), name in zip(split, short):
         cfg = Config.fromfile(path)
         if options:
             cfg.merge_from_dict(copy.deepcopy(options))
-        columns.append(ConfigColumn(label or name, cfg))
-    return columns
+        arms.append(ConfigArm(label or name, cfg))
+    return arms
 
 
 def short_names(names: Sequence[str]) -> List[str]:
@@ -139,19 +139,19 @@ def short_names(names: Sequence[str]) -> List[str]:
     return ['_'.join(word for word in own if word not in shared) or name for own, name in zip(words, names)]
 
 
-def check_distinct(columns: Sequence[Column]) -> None:
-    """Two columns must not share a folder.
+def check_distinct(arms: Sequence[Arm]) -> None:
+    """Two arms must not share a folder.
 
     Raises:
         ValueError: two labels are the same or differ only in characters that a folder name cannot hold.
     """
     folders: Dict[str, Tuple[str, ...]] = {}
-    for column in columns:
-        folders[column.folder] = (*folders.get(column.folder, ()), column.label)
+    for arm in arms:
+        folders[arm.folder] = (*folders.get(arm.folder, ()), arm.label)
     clashes = [labels for labels in folders.values() if len(labels) > 1]
     if clashes:
         raise ValueError(
-            f"columns {clashes[0]} share a name; label them: a=slf(...) or a=path/of/config.py, or 'a: key=value' "
+            f"arms {clashes[0]} share a name; label them: a=slf(...) or a=path/of/config.py, or 'a: key=value' "
             'where options are varied.'
         )
 
@@ -174,7 +174,7 @@ def _containers(node: Any, prefix: str = '') -> Iterator[str]:
 
 def _nearest(key: str, known: Sequence[str]) -> List[str]:
     close = difflib.get_close_matches(key, sorted(set(known)), n=3)
-    while not close and key:  # a deep key may be far from all: show what is beside it
+    while not close and key:  # a deep key may be far from all: show its siblings
         key = key.rpartition('.')[0]
         close = sorted({name for name in known if name.rpartition('.')[0] == key})
     return close

@@ -1,4 +1,4 @@
-"""The cells of a comparison, and running those that are still missing."""
+"""The runs of a comparison, and starting those that are still missing."""
 
 import contextlib
 import itertools
@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from .columns import Column, check_distinct
+from .arms import Arm, check_distinct
+from .balancer_arms import check_balancers
 from .record import PROGRESS, RESULT, START
 
 LOG = 'log.txt'
@@ -26,22 +27,22 @@ GRACE = 20  # seconds that a run has to end by itself
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
-    """One column with one seed.
+class Run:
+    """One arm with one seed.
 
     Args:
-        column: what it does to the config.
+        arm: what it does to the config.
         seed: of the run.
         folder: its work dir.
     """
 
-    column: Column
+    arm: Arm
     seed: int
     folder: Path
 
     @property
     def name(self) -> str:
-        return f'{self.column.label}, seed {self.seed}'
+        return f'{self.arm.label}, seed {self.seed}'
 
     def result(self) -> Optional[dict]:
         """What the run left, or ``None`` while it is not finished."""
@@ -49,12 +50,12 @@ class Cell:
         return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
 
     def start(self) -> Dict[str, list]:
-        """The network that the run began with, see :func:`~.record.describe_network`; empty if it did not tell."""
+        """The network that the run began with, see :func:`~.record.describe_network`; empty where it is unknown."""
         path = self.folder / START
         return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
 
     def progress(self) -> Tuple[int, int]:
-        """Iterations done and in all, as far as the run has told."""
+        """Iterations done and in all; 0 and 0 where the run has not reported them yet."""
         try:
             done, total = (self.folder / PROGRESS).read_text(encoding='utf-8').split()
             return int(done), int(total)
@@ -62,74 +63,76 @@ class Cell:
             return 0, 0
 
 
-class Plan:
-    """Columns x seeds of one config.
+class Experiment:
+    """Arms x seeds of one config.
 
     Args:
         cfg: the config, with all options merged.
-        columns: the first one is what the others are compared with.
-        seeds: each column runs with each of them.
-        work_dir: of the comparison; each cell has a folder in it.
+        arms: the first one is what the others are compared with.
+        seeds: each arm is run with each of them.
+        work_dir: of the comparison; each run has a folder in it.
 
     Raises:
-        ValueError: two columns have one name, or a column cannot be applied to the config.
+        ValueError: two arms have one name, an arm cannot be applied to the config, or a balancer has no such setting.
     """
 
-    def __init__(self, cfg: Config, columns: Sequence[Column], seeds: Sequence[int], work_dir: Path) -> None:
-        check_distinct(list(columns))
+    def __init__(self, cfg: Config, arms: Sequence[Arm], seeds: Sequence[int], work_dir: Path) -> None:
+        check_distinct(arms)
+        for arm in arms:
+            check_balancers(arm.apply(cfg), arm.label)
         self.cfg = cfg
         self.work_dir = work_dir.absolute()
-        self.columns = list(columns)
+        self.arms = list(arms)
         self.seeds = list(seeds)
-        self.cells = [
-            Cell(column, seed, self.work_dir / column.folder / f'seed_{seed}')
-            for seed, column in itertools.product(self.seeds, self.columns)
+        self.runs = [
+            Run(arm, seed, self.work_dir / arm.folder / f'seed_{seed}')
+            for seed, arm in itertools.product(self.seeds, self.arms)
         ]
-        self._configs = {cell: self._config(cell) for cell in self.cells}
+        self._configs = {run: self._config(run) for run in self.runs}
 
-    def _config(self, cell: Cell) -> str:
-        cfg = cell.column.apply(self.cfg)
-        cfg.work_dir = str(cell.folder)
-        cfg.randomness = dict(cfg.get('randomness') or {}, seed=cell.seed)
-        start = self.work_dir / f'start_seed_{cell.seed}.pth'
+    def _config(self, run: Run) -> str:
+        cfg = run.arm.apply(self.cfg)
+        cfg.work_dir = str(run.folder)
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=run.seed)
+        start = self.work_dir / f'start_seed_{run.seed}.pth'
         cfg.custom_hooks = [
             *(cfg.get('custom_hooks') or []),
-            dict(type='PairedStartHook', file=str(start), seed=cell.seed),
-            dict(type='CellRecordHook', folder=str(cell.folder)),
+            dict(type='PairedStartHook', file=str(start), seed=run.seed),
+            dict(type='RunRecordHook', folder=str(run.folder)),
         ]
         return cfg.pretty_text
 
-    def prepare(self) -> List[Cell]:
-        """Writes the configs of the cells; returns those that have no result yet.
+    def prepare(self) -> List[Run]:
+        """Writes the configs of the runs; returns those that have no result yet.
 
         Raises:
-            ValueError: the work dir holds a cell of the same name with other settings.
+            ValueError: the work dir holds a run of the same name with other settings.
         """
-        for cell, text in self._configs.items():
-            path = cell.folder / 'config.py'
+        for run, text in self._configs.items():
+            path = run.folder / 'config.py'
             if path.is_file() and path.read_text(encoding='utf-8') != text:
                 raise ValueError(
                     f'{path} has other settings than this comparison. Use another --work-dir, or delete the folder '
-                    f'{cell.folder} to run this cell again.'
+                    f'{run.folder} to start this run again.'
                 )
-        for cell, text in self._configs.items():
-            cell.folder.mkdir(parents=True, exist_ok=True)
-            (cell.folder / 'config.py').write_text(text, encoding='utf-8')
-        return [cell for cell in self.cells if cell.result() is None]
+        for run, text in self._configs.items():
+            run.folder.mkdir(parents=True, exist_ok=True)
+            (run.folder / 'config.py').write_text(text, encoding='utf-8')
+        return [run for run in self.runs if run.result() is None]
 
-    def run(self, jobs: int = 1, console: Optional[Console] = None) -> List[Cell]:
-        """Runs the cells that have no result yet, ``jobs`` at a time.
+    def run(self, jobs: int = 1, console: Optional[Console] = None) -> List[Run]:
+        """Starts the runs that have no result yet, ``jobs`` at a time.
 
-        Each process gets its share of the cores and, round robin, one of the GPUs. A cell that fails is reported and
+        Each process gets its share of the cores and, round robin, one of the GPUs. A run that fails is reported and
         the others go on; an interruption ends all of them, and the next call continues where they stopped.
 
         Returns:
-            The cells that failed.
+            The runs that failed.
         """
         waiting = self.prepare()
         console = console or Console()
-        running: Dict[Cell, Tuple[subprocess.Popen, int, TaskID]] = {}
-        failed: List[Cell] = []
+        running: Dict[Run, Tuple[subprocess.Popen, int, TaskID]] = {}
+        failed: List[Run] = []
         slots = list(range(jobs))
         columns = (
             TextColumn('{task.description}'),
@@ -138,27 +141,27 @@ class Plan:
             TimeRemainingColumn(elapsed_when_finished=True),
         )
         with _terminated() as asked_to_end, Progress(*columns, console=console, refresh_per_second=2) as bars:
-            done = len(self.cells) - len(waiting)
-            overall = bars.add_task('runs', total=len(self.cells), completed=done)
+            done = len(self.runs) - len(waiting)
+            overall = bars.add_task('runs', total=len(self.runs), completed=done)
             try:
                 while waiting or running:
                     if asked_to_end():
                         sys.exit(128 + signal.SIGTERM)
                     while waiting and slots:
-                        cell, slot = waiting.pop(0), slots.pop(0)
-                        running[cell] = (self._start(cell, slot, jobs), slot, bars.add_task(cell.name, total=None))
-                    for cell, (process, slot, bar) in list(running.items()):
-                        iters, total = cell.progress()
+                        run, slot = waiting.pop(0), slots.pop(0)
+                        running[run] = (self._start(run, slot, jobs), slot, bars.add_task(run.name, total=None))
+                    for run, (process, slot, bar) in list(running.items()):
+                        iters, total = run.progress()
                         bars.update(bar, completed=iters, total=total or None)
                         if process.poll() is None:
                             continue
-                        del running[cell]
+                        del running[run]
                         slots.append(slot)
                         bars.remove_task(bar)
                         bars.advance(overall)
-                        if process.returncode or cell.result() is None:
-                            failed.append(cell)
-                            console.print(f'[red]failed[/]: {cell.name}\n{_tail(cell.folder / LOG)}', markup=True)
+                        if process.returncode or run.result() is None:
+                            failed.append(run)
+                            console.print(f'[red]failed[/]: {run.name}\n{_tail(run.folder / LOG)}', markup=True)
                     time.sleep(0.2)
             finally:
                 for process, _, _ in running.values():
@@ -170,14 +173,14 @@ class Plan:
                     process.wait()
         return failed
 
-    def _start(self, cell: Cell, slot: int, jobs: int) -> subprocess.Popen:
+    def _start(self, run: Run, slot: int, jobs: int) -> subprocess.Popen:
         env = dict(os.environ)
         env.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // jobs)))
         if torch.cuda.device_count() > 1:
             env['CUDA_VISIBLE_DEVICES'] = str(slot % torch.cuda.device_count())
-        with open(cell.folder / LOG, 'a', encoding='utf-8') as log:
+        with open(run.folder / LOG, 'a', encoding='utf-8') as log:
             return subprocess.Popen(
-                [sys.executable, '-m', 'slf_mmdet.comparison.cell', str(cell.folder)],
+                [sys.executable, '-m', 'slf_mmdet.comparison.run', str(run.folder)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=env,
@@ -186,9 +189,9 @@ class Plan:
 
 @contextlib.contextmanager
 def _terminated() -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether SIGTERM has come, which would end this process and leave its runs behind.
+    """Yields a function that returns whether SIGTERM was received, which would end this process and not its runs.
 
-    To be told and not interrupted matters: a run may just be starting, and nobody would know it.
+    It must not raise: a run may just be starting, and an exception there would lose track of its process.
     """
     came: List[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))

@@ -1,4 +1,4 @@
-"""Columns that differ in the balancer: what a name like ``slf(num_samples=3)`` does to a config."""
+"""Arms that differ in the balancer: what a name like ``slf(kl_weight=1)`` does to a config."""
 
 import ast
 import copy
@@ -8,35 +8,40 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List
 
 import numpy as np
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..balancers import LossBalancer
-from .columns import AS_IT_IS, Column
+from ..balancers.checked_config import checked_balancer
+from ..slf import DecisionBalancer, Prior, Sampler, Signal
+from ..utils.config import checked_cfg, registered
+from .arms import AS_IT_IS, Arm
 
-# What the config says about the loss itself stays, whoever balances it.
+# Settings that describe the loss itself stay, whichever balancer is used
 _KEPT = ('parts', 'base_weights', 'feature_dim')
+# Settings of a DecisionBalancer that are configs of components in mmdet's TASK_UTILS
+_COMPONENTS = dict(signal=Signal, sampler=Sampler, prior=Prior)
 
 
 @dataclass(frozen=True, eq=False)
-class BalancerColumn(Column):
+class BalancerArm(Arm):
     """The config with another balancer, wherever its model takes one.
 
-    A detector that takes none, of mmdet for instance, is wrapped in a ``BalancedDetector``.
+    A detector that takes none, such as those of mmdet, is wrapped in a ``BalancedDetector``.
 
     Args:
-        label: see :class:`Column`.
+        label: see :class:`Arm`.
         balancer: its config.
     """
 
     balancer: Dict[str, Any]
 
     def apply(self, cfg: Config) -> Config:
-        """The config with the balancer; ``parts`` and what else the config says about the loss stay.
+        """The config with the balancer; ``parts``, ``base_weights`` and ``feature_dim`` of the config are kept.
 
         Raises:
-            ValueError: the model takes no balancer and is no detector.
+            ValueError: the model takes no balancer and is not a detector.
         """
         cfg = copy.deepcopy(cfg)
         owners = list(_balanced_modules(cfg.model))
@@ -44,7 +49,7 @@ class BalancerColumn(Column):
             scope = cfg.get('default_scope', 'mmdet')
             if scope != 'mmdet':
                 raise ValueError(
-                    f'column {self.label!r}: {cfg.model.type} of default_scope {scope!r} takes no loss_balancer. '
+                    f'arm {self.label!r}: {cfg.model.type} of default_scope {scope!r} takes no loss_balancer. '
                     'Compare other configs (--configs) or options of this one (--vary).'
                 )
             cfg.model = dict(type='BalancedDetector', detector=cfg.model.to_dict())
@@ -64,8 +69,10 @@ def balancer_types() -> Dict[str, str]:
     }
 
 
-def parse_column(text: str) -> Column:
-    """Reads ``slf``, ``slf(num_samples=3)`` or ``label=slf(num_samples=3)``; ``config`` is the config as it is.
+def parse_arm(text: str) -> Arm:
+    """Reads ``slf``, ``slf(kl_weight=1)`` or ``label=slf(kl_weight=1)``; ``config`` is the config as it is.
+
+    Values are plain Python literals; ``dict(type='Softmax')`` is read, too.
 
     Raises:
         ValueError: there is no such balancer, or the arguments are not plain Python values.
@@ -85,15 +92,15 @@ def parse_column(text: str) -> Column:
         settings = {str(keyword.arg): _literal(keyword.value) for keyword in keywords}
     except (SyntaxError, ValueError, AttributeError):
         raise ValueError(
-            f'{text!r} is no column: write a name, as in slf, or a name with settings, as in '
-            "'slf(num_samples=3)' or 'k3=slf(num_samples=3)'."
+            f'{text!r} is not a valid arm: write a name, as in slf, or a name with settings, as in '
+            "'slf(kl_weight=1)' or 'weak=slf(kl_weight=0.1)'."
         ) from None
     if name == AS_IT_IS and not settings:
-        return Column(label)
+        return Arm(label)
     known = balancer_types()
     if name.lower() not in known and name not in known.values():
         raise ValueError(f'{text!r}: there is no balancer {name!r}; there are {sorted([AS_IT_IS, *known])}.')
-    return BalancerColumn(label, dict(type=known.get(name.lower(), name), **settings))
+    return BalancerArm(label, dict(type=known.get(name.lower(), name), **settings))
 
 
 def _literal(node: ast.expr) -> Any:
@@ -118,9 +125,30 @@ def _balanced_modules(node: Any) -> Iterator[dict]:
             yield from _balanced_modules(value)
 
 
+def check_balancers(cfg: Config, label: str) -> None:
+    """Checks the settings of each balancer in a config without building it.
+
+    Args:
+        cfg: the config of an arm.
+        label: of the arm, for the text of an error.
+
+    Raises:
+        ValueError: a balancer, or its signal, sampler or prior, is not registered or has no such setting.
+    """
+    for owner in _balanced_modules(cfg.get('model')):
+        if owner.get('loss_balancer') is None:
+            continue
+        key = f'arm {label!r}: loss_balancer'
+        balancer = checked_balancer(owner['loss_balancer'], key)
+        kind = MODELS.get(balancer['type']) if isinstance(balancer['type'], str) else balancer['type']
+        for name, base in _COMPONENTS.items():
+            if name in balancer and issubclass(kind, DecisionBalancer):
+                checked_cfg(balancer[name], f'{key}.{name}', registered(base, TASK_UTILS), base, TASK_UTILS)
+
+
 def base_weights(cfg: Config) -> Dict[str, float]:
-    """The hand-set weights of a config's parts, as its model fills them in."""
-    cfg = BalancerColumn('static', dict(type='StaticBalancer')).apply(cfg)
+    """The base weights of a config's parts, as its model sets them."""
+    cfg = BalancerArm('static', dict(type='StaticBalancer')).apply(cfg)
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(copy.deepcopy(cfg.model))
     balancers = [module for module in model.modules() if isinstance(module, LossBalancer)]
@@ -129,8 +157,8 @@ def base_weights(cfg: Config) -> Dict[str, float]:
     return dict(zip(balancers[0].parts, balancers[0].base_weights.tolist()))
 
 
-def find_columns(weights: Dict[str, float], search: str, trials: int = 8, seed: int = 0) -> List[BalancerColumn]:
-    """Static candidates around the base weights, to tune a static column fairly.
+def find_arms(weights: Dict[str, float], search: str, trials: int = 8, seed: int = 0) -> List[BalancerArm]:
+    """Arms of static weights around the base weights, to tune the static baseline.
 
     Args:
         weights: part -> base weight.
@@ -140,19 +168,17 @@ def find_columns(weights: Dict[str, float], search: str, trials: int = 8, seed: 
         seed: of the random points.
     """
 
-    def column(label: str, changed: Dict[str, float]) -> BalancerColumn:
-        return BalancerColumn(label, dict(type='StaticBalancer', base_weights={**weights, **changed}))
+    def arm(label: str, changed: Dict[str, float]) -> BalancerArm:
+        return BalancerArm(label, dict(type='StaticBalancer', base_weights={**weights, **changed}))
 
     if search == 'grid':
         return [
-            column(f'static {name} x{factor:g}', {name: weights[name] * factor})
+            arm(f'static {name} x{factor:g}', {name: weights[name] * factor})
             for name, factor in itertools.product(weights, (0.5, 2.0))
         ]
     rng = np.random.default_rng(seed)
     points = 4 ** rng.uniform(-1, 1, (trials, len(weights)))
     return [
-        column(
-            f'static random {i}', {name: round(weights[name] * float(factor), 4) for name, factor in zip(weights, row)}
-        )
+        arm(f'static random {i}', {name: round(weights[name] * float(factor), 4) for name, factor in zip(weights, row)})
         for i, row in enumerate(points)
     ]

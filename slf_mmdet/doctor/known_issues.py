@@ -1,4 +1,4 @@
-"""The known traps of mmdet 3.3 on today's torch, numpy and setuptools: how each is recognised, and what helps."""
+"""The known issues of mmdet 3.3 on today's torch, numpy and setuptools: how each is detected, and its fix."""
 
 import importlib
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ MMCV_LITE = 'pip install "mmcv-lite>=2.0.0,<2.2.0"'
 
 
 @dataclass(frozen=True)
-class Trap:
+class KnownIssue:
     """A way in which an installation fails.
 
     Args:
-        symptom: what a user sees of it.
-        find: what of it there is in an installation, or ``None``.
-        fix: what helps.
-        handled: whether slf_mmdet works around it, so that nothing need be done.
+        symptom: the error message, or what a user sees.
+        find: describes the issue in an installation; ``None`` if it is absent.
+        fix: what to do.
+        handled: slf_mmdet works around it, so nothing need be done.
     """
 
     symptom: str
@@ -111,70 +111,74 @@ def _package(env: Environment) -> Optional[str]:
     return None
 
 
-TRAPS: Tuple[Trap, ...] = (
-    Trap("No module named 'mmcv'", _no_mmcv, MMCV_LITE),
-    Trap('mmcv behaves like another one than was installed', _two_mmcvs, f'pip uninstall mmcv mmcv-lite; {MMCV_LITE}'),
-    Trap('MMCV==2.2.0 is used but incompatible', _new_mmcv, MMCV_LITE),
-    Trap(
+KNOWN_ISSUES: Tuple[KnownIssue, ...] = (
+    KnownIssue("No module named 'mmcv'", _no_mmcv, MMCV_LITE),
+    KnownIssue(
+        'mmcv behaves like another version than the installed one',
+        _two_mmcvs,
+        f'pip uninstall mmcv mmcv-lite; {MMCV_LITE}',
+    ),
+    KnownIssue('MMCV==2.2.0 is used but incompatible', _new_mmcv, MMCV_LITE),
+    KnownIssue(
         "No module named 'mmcv._ext'",
         _no_compiled_ops,
-        'nothing, if the model works: torchvision stands in for the ops above. For the others: pip uninstall '
+        'nothing, if the model works: torchvision replaces the ops above. For the others: pip uninstall '
         'mmcv-lite; pip install "setuptools<81" wheel ninja; pip install --no-build-isolation "mmcv>=2.0.0,<2.2.0"',
         handled=True,
     ),
-    Trap(
-        'mmengine, mmdet behave like others than were installed',
+    KnownIssue(
+        'mmengine, mmdet behave like other versions than the installed ones',
         _two_stacks,
         "keep one: pip uninstall the onedl- packages, or OpenMMLab's; then install the kept ones again",
     ),
-    Trap(
+    KnownIssue(
         'operator torchvision::nms does not exist, undefined symbol',
         _torchvision_pair,
         'install the torchvision that was built for this torch, such as torch 2.11.0 with torchvision 0.26.0',
     ),
-    Trap(
+    KnownIssue(
         'UnpicklingError: Weights only load failed ... HistoryBuffer, at --resume',
         _weights_only,
-        'nothing: slf_mmdet declares what mmengine saves as safe. Do not switch weights_only off',
+        'nothing: slf_mmdet registers what mmengine saves as safe globals. Keep weights_only on',
         handled=True,
     ),
-    Trap(
-        'a downloaded checkpoint may run any program',
+    KnownIssue(
+        'a downloaded checkpoint may execute arbitrary code',
         _unsafe_loading,
         'unset TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD',
     ),
-    Trap('Adafactor is already registered in optimizer', _adafactor, 'pip install "mmengine>=0.10.7"'),
-    Trap(
+    KnownIssue('Adafactor is already registered in optimizer', _adafactor, 'pip install "mmengine>=0.10.7"'),
+    KnownIssue(
         "No module named 'pkg_resources'",
         _no_pkg_resources,
-        'nothing: slf_mmdet stands in for what mmengine asks of it. Or pip install "setuptools<82"',
+        'nothing: slf_mmdet provides what mmengine uses of it. Or pip install "setuptools<82"',
         handled=True,
     ),
-    Trap(
-        'mim install takes setuptools back to 60',
+    KnownIssue(
+        'mim install downgrades setuptools to 60',
         _openmim,
         'install with pip instead of mim; pip uninstall openmim openxlab',
     ),
-    Trap(
+    KnownIssue(
         'numpy.dtype size changed, may indicate binary incompatibility',
         _numpy_abi,
         'pip install --force-reinstall --no-cache-dir pycocotools, or pip install "numpy<2"',
     ),
-    Trap(
+    KnownIssue(
         'ImportError: libGL.so.1: cannot open shared object file',
         _opencv,
         'pip uninstall opencv-python; pip install opencv-python-headless',
     ),
-    Trap(
+    KnownIssue(
         "'SSDHead' object has no attribute 'loss_cls'",
         _ssd_head,
-        'nothing: slf_mmdet gives the class the attribute',
+        'nothing: slf_mmdet adds the attribute to the class',
         handled=True,
     ),
-    Trap('import slf_mmdet fails', _package, 'the traps above, from the top; then the error itself'),
+    KnownIssue('import slf_mmdet fails', _package, 'fix the issues above, from the top; then the error itself'),
 )
 
 
-def diagnose(env: Environment) -> List[Tuple[Trap, Optional[str]]]:
-    """Each trap with what was found of it, or ``None``."""
-    return [(trap, trap.find(env)) for trap in TRAPS]
+def diagnose(env: Environment) -> List[Tuple[KnownIssue, Optional[str]]]:
+    """Each issue with what was found of it, or ``None`` where it is absent."""
+    return [(issue, issue.find(env)) for issue in KNOWN_ISSUES]
