@@ -34,7 +34,7 @@ def test_equals_the_literal_formula(alpha, lookback, temperature):
         assert ours == pytest.approx(expected, rel=1e-5)
 
 
-def test_looks_back_as_often_as_told():
+def test_looks_back_with_its_probability():
     balancer = build('ReLoBRaLoBalancer', lookback=0.9, alpha=1.0, seed=0)
     _, weights = observe(balancer, 400)
     changes = sum(a != b for a, b in zip(weights, weights[1:]))

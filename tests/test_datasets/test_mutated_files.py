@@ -18,6 +18,7 @@ PIPELINE = [
     dict(type='Resize', scale=(32, 32), keep_ratio=False),
     dict(type='PackDetInputs'),
 ]
+TEST_PIPELINE = [PIPELINE[i] for i in (0, 2, 1, 3)]  # the ground truth of an evaluation keeps its size
 
 
 def flip(data, choose):
@@ -77,7 +78,8 @@ def mutated(voc, obj):
 
 
 def dataset(voc, **settings):
-    return CheckedVOCDataset(**voc.kwargs(), metainfo=dict(classes=CLASSES), pipeline=PIPELINE, **settings)
+    pipeline = TEST_PIPELINE if settings.get('test_mode') else PIPELINE
+    return CheckedVOCDataset(**voc.kwargs(), metainfo=dict(classes=CLASSES), pipeline=pipeline, **settings)
 
 
 def problems_of(voc, **settings):

@@ -93,7 +93,7 @@ def test_read_base_cannot_inherit_old_style_configs(site, project):
 
 def test_config_path():
     assert get_config_path(NAME) == get_config_path(NAME[:-3])
-    with pytest.raises(FileNotFoundError, match=r"no config 'slf/nope'; there are \['slf_yolov1_d24"):
+    with pytest.raises(FileNotFoundError, match=r"no config 'slf/nope'; there are \['slf_paper_yolov1_d24"):
         get_config_path('slf/nope')
     families = r"the folders are \['balanced', 'classification/cifar10', .*, 'digits', 'slf', 'yolov1'\]"
     with pytest.raises(FileNotFoundError, match=families):

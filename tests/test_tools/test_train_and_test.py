@@ -46,9 +46,11 @@ def test_resume_continues_with_the_balancer_where_it_was(train, trained_copy):
     assert 'resumed epoch: 1' in done.stdout and 'Epoch(train) [1]' not in done.stdout
     after = load(trained_copy, 2)
     state = 'bbox_head.loss_balancer.'
-    assert int(before['state_dict'][f'{state}counter.steps']) == 4
-    assert int(after['state_dict'][f'{state}counter.steps']) == 8
-    assert after['state_dict'][f'{state}generator.seed'] == before['state_dict'][f'{state}generator.seed']
+    for owner in ('', 'sampler.', 'signal.'):
+        assert int(before['state_dict'][f'{state}{owner}counter.steps']) == 4
+        assert int(after['state_dict'][f'{state}{owner}counter.steps']) == 8
+    seed = f'{state}sampler.generator.seed'
+    assert after['state_dict'][seed] == before['state_dict'][seed]
     assert after['message_hub']['runtime_info']['iter'] == 7
 
 

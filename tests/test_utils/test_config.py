@@ -46,7 +46,7 @@ class TakesAnything(nn.Module):
         (HandsOn, ['bias', 'depth', 'width']),  # those of the first class without **kwargs
         (Inherits, ['bias', 'depth', 'width']),
         (Module, []),
-        (Base, None),  # what it takes cannot be told
+        (Base, None),  # what it takes is not known
         (TakesAnything, None),
         (lambda size: None, None),
     ],

@@ -11,7 +11,6 @@ from mmengine.structures import InstanceData
 
 import slf_mmdet  # noqa: F401  spawned processes start from here
 
-
 LEARNS_AT_ONCE = dict(type='SLFBalancer', signal=dict(type='TrainingLoss'))
 
 

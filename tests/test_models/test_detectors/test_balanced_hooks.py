@@ -50,7 +50,8 @@ def test_parts_are_in_the_log(log_of, name):
     record, runner = log_of(name)
     parts = runner.model.loss_balancer.parts
     assert len(parts) >= 2
-    assert {f'{kind}{part}' for kind in ('balance/', 'raw/', 'share/', 'loss_') for part in parts} <= set(record)
+    kinds = ('balance/', 'raw/', 'share/', 'selected/', 'ap_lost/', 'loss_')
+    assert {f'{kind}{part}' for kind in kinds for part in parts} <= set(record)
     assert sum(record[f'share/{part}'] for part in parts) == pytest.approx(1, abs=1e-4)
     assert 0 <= record['weights/entropy'] <= 1
     names = [type(hook).__name__ for hook in runner.hooks]

@@ -231,7 +231,7 @@ def test_the_gain_of_a_part_is_that_of_outputs_in_which_it_is_right():
 
 
 def test_squares_are_solved_by_twice_the_step_that_takes_them_to_0_to_first_order():
-    """l = |x|^2 has the gradient 2x, so l / |2x|^2 * 2x = x / 2 is subtracted, and twice that solves it."""
+    """Of |x|^2, whose gradient is 2x, one step subtracts |x|^2 / |2x|^2 * 2x = x / 2: twice that solves it."""
     step_scale = {}
     for loss_cls in (None, dict(type='CrossEntropyLoss')):
         (step,) = recorded(build_head(loss_cls=loss_cls), [output_with()], sample())
