@@ -76,6 +76,15 @@ def test_other_settings_in_the_same_work_dir_are_refused(compared, run_tool, dig
         run_tool('compare.py', *arguments(work_dir, *args), 'optim_wrapper.optimizer.lr=1.0', cwd=digits)
 
 
+def test_an_interrupted_comparison_says_how_it_continues(monkeypatch, run_tool, digits, tmp_path):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Experiment, 'run', interrupted)
+    done = run_tool('compare.py', *arguments(tmp_path, '--balancers', 'static'), cwd=digits, check=False)
+    assert done.returncode == 'Interrupted. The same command continues where it stopped.'
+
+
 def test_killed_comparison_continues(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0')
     options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=3')

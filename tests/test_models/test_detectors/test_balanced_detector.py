@@ -100,6 +100,7 @@ def test_algorithm_1_trains_the_backbone_through_the_decision_network(features, 
 @pytest.mark.parametrize('features', ['backbone', 'neck'])
 def test_slf_does_not_train_the_backbone_through_the_decision_network(features, data):
     model = balanced(dict(type='SLFBalancer', signal=dict(type='TrainingLoss')), features)
+    torch.nn.init.normal_(model.loss_balancer.decision_network.output.weight)  # at 0 no gradient would pass it
     seen = watch(model.loss_balancer)
     found, expected = (backbone_gradient(each, data) for each in (model, detached(model)))
     assert seen[0]['features'].requires_grad and torch.equal(found, expected)
