@@ -29,9 +29,9 @@ class SLFBalancer(DecisionBalancer):
     r"""Learns the weights of the parts with a decision network.
 
     For each image the decision network maps the detector's output to probabilities :math:`p` over the n parts (Liu &
-    Lai, AAAI 2020, Eq. 4). The sampler makes :math:`\hat p` of them, by default K straight-through Gumbel-Softmax
-    samples, averaged (Eq. 9-10). The detector minimises Eq. 11 times :math:`W = \sum_i \lambda_i`, the sum of the base
-    weights :math:`\lambda`, so that learning rates tuned for those carry over:
+    Lai, AAAI 2020, Eq. 4). The sampler makes :math:`\hat p` of them, by default 30 straight-through Gumbel-Softmax
+    samples, stratified and averaged (Eq. 9-10). The detector minimises Eq. 11 times :math:`W = \sum_i \lambda_i`, the
+    sum of the base weights :math:`\lambda`, so that learning rates tuned for those carry over:
 
     .. math:: L = W \sum_i \left[(1 - s)\, \hat p_i + s\, q_i\right] \ell_i
 
@@ -71,7 +71,7 @@ class SLFBalancer(DecisionBalancer):
     def __init__(
         self,
         signal: Union[dict, Signal] = dict(type='DeltaAP'),  # noqa: B006
-        sampler: Union[dict, Sampler] = dict(type='MultipleGumbelSoftmax', num_samples=30),  # noqa: B006
+        sampler: Union[dict, Sampler] = dict(type='StratifiedGumbelSoftmax', num_samples=30),  # noqa: B006
         prior: Union[dict, Prior] = dict(type='BaseWeights'),  # noqa: B006
         kl_weight: float = 0.5,
         prior_share: float = 0.0,

@@ -19,7 +19,7 @@ from registry import (
 )
 
 from slf_mmdet.balancers import DetectionQuality, Step
-from slf_mmdet.slf import BaseWeights, DeltaAP, MultipleGumbelSoftmax, SLFBalancer
+from slf_mmdet.slf import BaseWeights, DeltaAP, MultipleGumbelSoftmax, SLFBalancer, StratifiedGumbelSoftmax
 from slf_mmdet.slf.balancer import MAX_LOGIT_OFFSET
 
 SOFTMAX = dict(type='Softmax')
@@ -52,7 +52,7 @@ def train(balancer, parts, steps, lr=0.1, optimizer=torch.optim.SGD):
 def test_without_settings_it_is_the_recommended_one():
     balancer = SLFBalancer(base_weights=BASE_WEIGHTS, feature_dim=3)
     assert type(balancer.signal) is DeltaAP and type(balancer.prior) is BaseWeights
-    assert type(balancer.sampler) is MultipleGumbelSoftmax and balancer.sampler.num_samples.at(0) == 30
+    assert type(balancer.sampler) is StratifiedGumbelSoftmax and balancer.sampler.num_samples.at(0) == 30
     assert (balancer.kl_weight, balancer.prior_share, balancer.warmup, balancer.granularity) == (0.5, 0, 0, 'image')
 
 
@@ -222,10 +222,10 @@ def test_warmup_keeps_the_prior_while_the_decision_network_learns():
 
 
 def test_warmup_counts_on_after_a_resume():
-    first = slf(warmup=3)
+    first = slf(warmup=3, sampler=samples(1))
     for _ in range(2):
         first(random_parts(), random_features())
-    second = slf(warmup=3)
+    second = slf(warmup=3, sampler=samples(1))
     second.load_state_dict(first.state_dict())
     at_prior = [torch.equal(weights_of(second(random_parts(), random_features())), BASE) for _ in range(2)]
     assert at_prior == [True, False]
