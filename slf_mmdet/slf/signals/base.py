@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from ...balancers.step import Step
 from ...utils.checks import is_count, is_number, require
+from ...utils.numerics import clamp_min_eps, mean_over_images
+from ...utils.running_mean import RunningMean
 from ...utils.state import StepCounter
 
 FIRST_INTERVAL = 5
@@ -52,6 +54,34 @@ class Signal(nn.Module, metaclass=ABCMeta):
     def label(self) -> str:
         """How errors name it."""
         return f'the signal {type(self).__name__}'
+
+
+class RunningMeanSignal(Signal):
+    """Costs from the losses of the batch beside their running means.
+
+    Args:
+        num_parts: see :class:`Signal`.
+        momentum: in [0, 1) of the running means, which include the present batch.
+
+    Raises:
+        ValueError: ``momentum`` is out of its range.
+    """
+
+    def __init__(self, num_parts: int, momentum: float = 0.98) -> None:
+        super().__init__(num_parts)
+        right = is_number(momentum, 0) and momentum < 1
+        require(right, type(self).__name__, 'momentum', 'in [0, 1)', momentum)
+        self.means = RunningMean(num_parts, momentum)
+
+    def costs(self, step: Step, prior_weights: Tensor, weights: Tensor) -> Tensor:
+        losses = step.losses.detach()
+        if self.training:
+            self.means.update(step.average(mean_over_images(losses)))
+        return self._costs_beside(losses, clamp_min_eps(self.means.mean), prior_weights.sum())
+
+    @abstractmethod
+    def _costs_beside(self, losses: Tensor, means: Tensor, total_weight: Tensor) -> Tensor:
+        """Costs from the losses, ``(n,)`` or ``(N, n)``, their means ``(n,)`` > 0, and W."""
 
 
 class ComparingSignal(Signal):
