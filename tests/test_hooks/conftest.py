@@ -13,16 +13,16 @@ sys.path.append(str(Path(__file__).parent))  # tiny_run.py
 
 
 class Balanced(BaseModel):
-    """A linear layer whose squared outputs are the parts, times constants; one balancer in each place."""
+    """A linear layer whose squared outputs are the parts, times constants; one balancer in each slot."""
 
-    def __init__(self, balancer, scales, places=('balancer',)):
+    def __init__(self, balancer, scales, slots=('balancer',)):
         super().__init__()
         self.layer = torch.nn.Linear(3, len(scales))
         self.scales = dict(scales)
-        self.places = places
-        for place in places:
+        self.slots = slots
+        for name in slots:
             config = dict(balancer, parts=tuple(scales), feature_dim=len(scales))
-            setattr(self, place, MODELS.build(config))
+            setattr(self, name, MODELS.build(config))
 
     def parts(self, inputs):
         output = self.layer(inputs)
@@ -32,9 +32,9 @@ class Balanced(BaseModel):
 
     def forward(self, inputs, mode='loss'):
         losses = {}
-        for place in self.places:
-            out = getattr(self, place)(*self.parts(inputs))
-            losses.update(out if len(self.places) == 1 else {f'{place}.{key}': value for key, value in out.items()})
+        for name in self.slots:
+            out = getattr(self, name)(*self.parts(inputs))
+            losses.update(out if len(self.slots) == 1 else {f'{name}.{key}': value for key, value in out.items()})
         return losses
 
 

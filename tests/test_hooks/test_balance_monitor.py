@@ -194,7 +194,7 @@ def test_average_precision_lost_with_a_part(make_runner, balanced):
 
 
 def test_several_balancers_are_told_apart(make_runner, balanced):
-    model = balanced(STATIC, dict(box=1.0, cls=1.0), places=('rpn', 'roi'))
+    model = balanced(STATIC, dict(box=1.0, cls=1.0), slots=('rpn', 'roi'))
     runner = make_runner(model, BalanceMonitorHook(interval=8))
     runner.train()
     for key in ('raw/rpn/box', 'raw/roi/box', 'share/roi/cls', 'weights/rpn/entropy'):
@@ -206,7 +206,7 @@ def test_model_without_a_balancer(make_runner, balanced):
         def forward(self, inputs, mode='loss'):
             return dict(loss=self.layer(inputs).square().mean())
 
-    runner = make_runner(Plain(STATIC, dict(box=1.0, cls=1.0), places=()), BalanceMonitorHook())
+    runner = make_runner(Plain(STATIC, dict(box=1.0, cls=1.0), slots=()), BalanceMonitorHook())
     runner.train()
     assert not [key for key in runner.message_hub.log_scalars if re.search('raw|share|weights', key)]
 

@@ -87,7 +87,6 @@ def test_the_prior_does_not_change_the_value():
 # Signals --------------------------------------------------------------------------------------------------------------
 
 
-@TASK_UTILS.register_module()
 class FirstCostsNothing(Signal):
     """A signal that a user has written: of all candidates, the first is free."""
 
@@ -102,7 +101,15 @@ class FirstCostsNothing(Signal):
         return costs
 
 
-def test_a_registered_signal_of_ones_own_by_config():
+@pytest.fixture
+def own_signal():
+    """Registered for one test: the contract tests walk over what is registered."""
+    TASK_UTILS.register_module(module=FirstCostsNothing)
+    yield
+    del TASK_UTILS.module_dict['FirstCostsNothing']
+
+
+def test_a_registered_signal_of_ones_own_by_config(own_signal):
     loss = build(KIND, FIVE[:2], sampler=SOFTMAX, kl_weight=0.0, signal=dict(type='FirstCostsNothing', others=3.0))
     loss(scores(), labels(), avg_factor=12).backward()
     # goal 3 p_2, p = softmax(mu) = (1/2, 1/2): d/dmu = (-3/4, 3/4)
