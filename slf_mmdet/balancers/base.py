@@ -61,9 +61,9 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     numbers come from one seed. So the weights are equal in all processes. (Those that SLF gives each image follow the
     image, and are drawn independently.)
 
-    A part of weight 0 contributes exactly 0 to the value and to the gradient with respect to the part, also when it is inf
-    or nan. Where an operation before it has a derivative that is not finite, as of log(0), autograd still multiplies that
-    with 0, which is nan.
+    A part of weight 0 contributes exactly 0 to the value and to the gradient with respect to the part, also when it is
+    inf or nan. Where an operation before it has a derivative that is not finite, as of log(0), autograd still
+    multiplies that with 0, which is nan.
 
     Attributes:
         last: the latest :class:`StepRecord`, in the order of ``parts``; ``None`` before the first.
