@@ -14,7 +14,7 @@ default_hooks = dict(
     random_state=dict(type='mmdet.RandomStateHook'),
     safe_resume=dict(type='mmdet.SafeResumeHook'),
 )
-# What a balancer does goes into the log, and a warning if it gives up on a part; nothing happens without a balancer
+# Log the balancer, and warn when a loss weight collapses; without a balancer they do nothing
 custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 env_cfg = dict(

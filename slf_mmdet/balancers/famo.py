@@ -22,7 +22,7 @@ class FAMOBalancer(LossBalancer):
 
     The gradient of :math:`\xi` is :math:`J^\top \delta` with :math:`J = \partial z / \partial \xi` and
     :math:`\delta_i = \log \ell_i^{before} - \log \ell_i^{after}`: a part that fell fast loses weight. The paper takes
-    both from the same batch, at the price of a second forward pass. Here "after" is the loss of the next step, so
+    both from the same batch, at the cost of a second forward pass. Here "after" is the loss of the next step, so
     :math:`\delta` also holds the difference between batches; ``interval`` averages it out.
 
     It starts at :math:`\xi = 0`, where each part takes the share :math:`\lambda_i / W` of the objective: the base

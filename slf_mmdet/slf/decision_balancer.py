@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from typing import Any, Optional, Union
 
-import torch
 from torch import Tensor
 
 from ..balancers import LossBalancer
@@ -48,7 +47,7 @@ class DecisionBalancer(LossBalancer):
         self.granularity = granularity
         self.sampler: Sampler = build_component(sampler, f'{self._name}.sampler', Sampler)
         self.decision_network = DecisionNetwork(self.feature_dim, len(self.parts), hidden_dim, initial)
-        self._last_shares: Optional[Tensor] = None
+        self._last_weights: Optional[Tensor] = None
 
     @abstractmethod
     def mean_weights(self, output: Tensor) -> Tensor:
@@ -57,9 +56,10 @@ class DecisionBalancer(LossBalancer):
     @property
     def selective_code(self) -> Optional[SelectiveCode]:
         """The code a and the weighting b ``(N, n)`` of Eq. 2 in the last step, ``a * b`` = weights / W."""
-        if self._last_shares is None:
+        if self._last_weights is None:
             return None
-        return SelectiveCode((self._last_shares > 0).to(self._last_shares.dtype), self._last_shares)
+        shares = self._last_weights / self.total_weight
+        return SelectiveCode((shares > 0).to(shares.dtype), shares)
 
     def reset(self) -> None:
         """Starts the decision network again; samples go on."""
@@ -77,7 +77,6 @@ class DecisionBalancer(LossBalancer):
         return self.granularity == 'batch' or step.losses.dim() == 1
 
     def _record(self, weights: Tensor) -> Tensor:
-        """Keeps the shares of the last step for :attr:`selective_code`."""
-        with torch.no_grad():
-            self._last_shares = weights.detach() / self.total_weight
+        """Keeps the weights of the step for :attr:`selective_code`."""
+        self._last_weights = weights.detach()
         return weights
