@@ -166,17 +166,19 @@ def random_faults(name):
 def test_no_fault_reaches_any_balancer(tmp_path, name):
     faults = random_faults(name)
     balancer = dict(type=name, base_weights=dict(coord=2.0, cls=1.0, obj=0.5), **SETTINGS.get(name, {}))
+    torch.manual_seed(0)  # of the network, and of the balancer's random numbers
     model = TinyDetector(balancer)
     effects = watch_effects(model.balancer)
     runner, guard = train(tmp_path, [image(i, fault) for i, fault in enumerate(faults)], model=model)
     bad_batches = sum(a is not None or b is not None for a, b in zip(faults[::2], faults[1::2]))
     assert guard.num_skipped == sum(effects) > 5
-    assert sum(effects) < bad_batches if name in SELECTIVE else sum(effects) == bad_batches
+    assert sum(effects) <= bad_batches if name in SELECTIVE else sum(effects) == bad_batches
     assert_finite(state(runner))
 
 
-# Some faults have the weight 0: K = 3 samples do not select every part, and FAMO's weights have the part as divisor
-SELECTIVE = ('PaperSLFBalancer', 'FAMOBalancer')
+# Their weights can be exactly 0: samples may not select a part, FAMO's weights have the part as divisor, and GraP's
+# optimum may lie on the boundary
+SELECTIVE = ('PaperSLFBalancer', 'SLFBalancer', 'FAMOBalancer', 'GraPBalancer')
 
 
 def watch_effects(balancer):
