@@ -4,9 +4,8 @@ log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*
 custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 model = dict(
-    _delete_=True,
     type='BalancedDetector',
-    detector=_base_.model,
+    detector_type='DETR',
     # of all decoder layers: loss_cls, d0.loss_cls, d1.loss_cls ...
     loss_balancer=dict(
         type='SLFBalancer',

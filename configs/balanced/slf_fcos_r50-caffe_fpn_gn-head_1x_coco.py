@@ -4,8 +4,7 @@ log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*
 custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 model = dict(
-    _delete_=True,
     type='BalancedDetector',
-    detector=_base_.model,
+    detector_type='FCOS',
     loss_balancer=dict(type='SLFBalancer', parts=dict(cls='loss_cls', box='loss_bbox', center='loss_centerness')),
 )

@@ -4,9 +4,8 @@ log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*
 custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 model = dict(
-    _delete_=True,
     type='BalancedDetector',
-    detector=_base_.model,
+    detector_type='MaskRCNN',
     loss_balancer=dict(
         type='SLFBalancer', parts=dict(rpn='loss_rpn_.*', cls='loss_cls', box='loss_bbox', mask='loss_mask')
     ),

@@ -4,9 +4,8 @@ log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*
 custom_hooks = [*_base_.custom_hooks, dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 model = dict(
-    _delete_=True,
     type='BalancedDetector',
-    detector=_base_.model,
+    detector_type='YOLOX',
     # loss_l1 begins 15 epochs before the end
     loss_balancer=dict(type='SLFBalancer', parts=dict(cls='loss_cls', obj='loss_obj', box='loss_(bbox|l1)')),
 )

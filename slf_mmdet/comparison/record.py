@@ -17,7 +17,6 @@ from torch import nn
 from ..balancers import LossBalancer
 from ..losses import CandidateMixture
 from ..losses.base import ReducedLoss
-from ..models.detectors import BalancedDetector
 from ..utils.image_id import image_id
 from ..utils.state import StepCounter, StepGenerator
 
@@ -114,8 +113,6 @@ def network_state(model: nn.Module) -> Dict[str, torch.Tensor]:
     "loss" in the name: ``loss_cls``, ``loss_module``, ``aux_loss``.
     """
     model = unwrap(model)
-    if isinstance(model, BalancedDetector):
-        model = model.detector
     losses = tuple(f'{name}.' for name, module in model.named_modules() if name and _belongs_to_loss(name, module))
     return {key: value for key, value in model.state_dict().items() if not key.startswith(losses)}
 

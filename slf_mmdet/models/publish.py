@@ -1,10 +1,12 @@
 """Converts a training checkpoint into one of the plain detector, without balancer and optimizer."""
 
 import ast
-from typing import Any, Dict, Union
+from typing import Any, Dict, List, Optional, Tuple
 
-PREFIX = 'detector.'
+from .detectors.balanced_detector import OWN_SETTINGS
+
 BALANCER = 'loss_balancer'
+Items = List[Tuple[Optional[ast.expr], ast.expr]]
 
 
 def publish_checkpoint(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
@@ -23,8 +25,6 @@ def publish_checkpoint(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     if 'state_dict' not in checkpoint:
         raise ValueError(f'not a training checkpoint: it has no state_dict, but {sorted(checkpoint)[:5]}.')
     state = {key: value.cpu() for key, value in checkpoint['state_dict'].items() if BALANCER not in key.split('.')[:-1]}
-    if state and all(key.startswith(PREFIX) for key in state):
-        state = {key[len(PREFIX) :]: value for key, value in state.items()}
     meta = dict(checkpoint.get('meta') or {})
     if 'cfg' in meta:
         meta['cfg'] = plain_config(meta['cfg'])
@@ -37,6 +37,8 @@ def plain_config(text: str) -> str:
     Examples:
         >>> plain_config("model = dict(type='BalancedDetector', detector=dict(type='DETR'), loss_balancer=dict())")
         "model = dict(type='DETR')\n"
+        >>> plain_config("model = dict(type='BalancedDetector', detector_type='DETR', loss_balancer=dict(), a=1)")
+        "model = dict(type='DETR', a=1)\n"
     """
     return ast.unparse(_Unbalance().visit(ast.parse(text))) + '\n'
 
@@ -45,18 +47,36 @@ class _Unbalance(ast.NodeTransformer):
     """Handles both forms of a dict that mmengine writes, ``dict(key=value)`` and ``{'key': value}``."""
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        node.keywords = [keyword for keyword in node.keywords if keyword.arg != BALANCER]
-        return self._unwrap(node, {str(keyword.arg): keyword.value for keyword in node.keywords})
+        items = _unbalanced(_items(node))
+        node.keywords = [ast.keyword(None if key is None else str(_constant(key)), value) for key, value in items]
+        return self.generic_visit(node)
 
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
-        pairs = [pair for pair in zip(node.keys, node.values) if _constant(pair[0]) != BALANCER]
-        node.keys, node.values = [key for key, _ in pairs], [value for _, value in pairs]
-        return self._unwrap(node, {str(_constant(key)): value for key, value in pairs})
-
-    def _unwrap(self, node: Union[ast.Call, ast.Dict], items: Dict[str, ast.expr]) -> ast.AST:
-        if _constant(items.get('type')) == 'BalancedDetector' and 'detector' in items:
-            return self.visit(items['detector'])
+        items = _unbalanced(_items(node))
+        node.keys, node.values = [key for key, _ in items], [value for _, value in items]
         return self.generic_visit(node)
+
+
+def _items(node: Optional[ast.expr]) -> Items:
+    """Keys, ``None`` for ``**``, and values of a dict in either form."""
+    if isinstance(node, ast.Dict):
+        return list(zip(node.keys, node.values))
+    keywords = node.keywords if isinstance(node, ast.Call) else []
+    return [(None if one.arg is None else ast.Constant(one.arg), one.value) for one in keywords]
+
+
+def _unbalanced(items: Items) -> Items:
+    """The same as :func:`~.detectors.balanced_detector.detector_config`, of the items of a dict."""
+    items = [(key, value) for key, value in items if _constant(key) != BALANCER]
+    named = {_constant(key): value for key, value in items}
+    if _constant(named.get('type')) != 'BalancedDetector':
+        return items
+    own = [(key, value) for key, value in items if _constant(key) not in OWN_SETTINGS]
+    if 'detector_type' in named:
+        whole = [(key, value) for key, value in items if _constant(key) == 'detector']  # as of SoftTeacher
+        return [(ast.Constant('type'), named['detector_type']), *own, *whole]
+    replaced = {_constant(key) for key, _ in own}
+    return [*(item for item in _items(named.get('detector')) if _constant(item[0]) not in replaced), *own]
 
 
 def _constant(node: Any) -> Any:

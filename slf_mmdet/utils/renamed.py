@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from typing import Any, Dict
+from typing import Any, Dict, Iterable
 
 _SAMPLER = 'It is a setting of the sampler: sampler=dict(type={!r}, {}=...).'
 _GUMBEL = 'MultipleGumbelSoftmax'
@@ -45,16 +45,21 @@ def new_name(kind: type, setting: str) -> str:
     return ''
 
 
+def check_renamed(kind: type, settings: Iterable[str]) -> None:
+    """Raises a ``TypeError`` that says the new name if one of the settings of a class has an old one."""
+    for setting in settings:
+        hint = new_name(kind, setting)
+        if hint:
+            raise TypeError(f'{kind.__name__} has no setting {setting!r}. {hint}')
+
+
 def reject_renamed(cls: Any) -> Any:
     """Class decorator: an old name of a setting is a ``TypeError`` that says the new one."""
     init = cls.__init__
 
     @functools.wraps(init)
     def checked_init(self: Any, *args: Any, **kwargs: Any) -> None:
-        for setting in kwargs:
-            hint = new_name(type(self), setting)
-            if hint:
-                raise TypeError(f'{type(self).__name__} has no setting {setting!r}. {hint}')
+        check_renamed(type(self), kwargs)
         init(self, *args, **kwargs)
 
     cls.__init__ = checked_init

@@ -2,42 +2,55 @@
 
 import copy
 import functools
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Type
 
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
-from mmdet.structures import OptSampleList, SampleList
-from mmdet.utils import ConfigType, OptMultiConfig
+from mmdet.utils import ConfigType
 from torch import Tensor, nn
 
 from ...balancers import LossBalancer, checked_balancer
 from ...utils.image_id import image_id
-from ...utils.renamed import reject_renamed
+from ...utils.renamed import check_renamed
 from .loss_parts import EXAMPLE, LossParts
 from .probe import Probe, pooled, probe_detector, record_output
 from .quality import detection_quality, quality_of, record_features
 
 PARTS = 'parts'
+OWN_SETTINGS = ('type', 'detector_type', 'detector', 'loss_balancer', 'features', 'shared_layer')
 
 
-@reject_renamed
+class Balancing(NamedTuple):
+    """How a detector is balanced; arguments of :class:`BalancedDetector`."""
+
+    loss_parts: LossParts
+    features: str
+    shared_layer: Optional[str]
+
+
 @MODELS.register_module()
 class BalancedDetector(BaseDetector):
     """A detector of mmdet whose losses are weighted by a balancer.
 
-    The balancer acts in training only. Data preprocessing, predictions and attributes such as ``bbox_head``, which
-    hooks may read, are those of the detector. Checkpoints of the plain detector can be loaded, and
-    ``tools/model_converters/publish_model.py`` converts back to one::
+    The detector is not wrapped. It is built as its config says, and its class becomes a subclass of its own, with this
+    one's :meth:`loss`: ``BalancedRetinaNet`` is a ``RetinaNet``. So parameters keep their names, checkpoints of the
+    plain detector can be loaded, and hooks, optimizer constructors, ``model.to(...)`` and whatever else a detector
+    overrides work as before. Only the state of the balancer, ``loss_balancer.*``, is added.
 
+    In a config that inherits from the detector's own, ``type`` moves to ``detector_type``::
+
+        _base_ = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
         model = dict(
             type='BalancedDetector',
-            detector=dict(type='RetinaNet', ...),
+            detector_type='RetinaNet',
             loss_balancer=dict(type='SLFBalancer', parts=dict(cls='loss_cls', box='loss_bbox')),
         )
 
+    A whole config can be given instead: ``model = dict(type='BalancedDetector', detector=dict(type='RetinaNet', ...),
+    loss_balancer=...)``.
+
     Args:
-        detector: config of the detector, with its own ``data_preprocessor``.
         loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. Its ``parts`` are a dict, part -> loss
             key, regular expression that matches loss keys in full, or a list of these (see :class:`LossParts`);
             or a list of loss keys, each a part of its own. Without them each loss is a part, named by its key without
@@ -50,102 +63,122 @@ class BalancedDetector(BaseDetector):
         shared_layer: name of the submodule with respect to whose weights a balancer differentiates the parts, if it
             does (``GradNormBalancer``, the signal ``GradientAlignment``). Defaults to the neck, or to the backbone's
             last child.
-        init_cfg: see mmengine's ``BaseModule``.
+        detector_type: type of the detector, whose settings are the others here.
+        detector: config of the detector, instead of ``detector_type``. Further settings replace those in it.
+        settings: of the detector, ``backbone`` and ``test_cfg`` for instance.
 
     Raises:
+        TypeError: not exactly one of ``detector_type`` and ``detector`` is given.
         ValueError: the parts cannot be found or do not fit the losses, or the detector already balances its loss.
     """
 
-    def __init__(
+    detector_class: Type[BaseDetector]  # of the plain detector
+
+    def __new__(cls, **settings: Any) -> 'BalancedDetector':
+        check_renamed(cls, settings)
+        detector = MODELS.build(detector_config(settings))
+        own = [name for name, module in detector.named_modules() if isinstance(module, LossBalancer)]
+        if own:
+            raise ValueError(
+                f'{type(detector).__name__} balances its loss itself, in {own[0]}: give {own[0]} the balancer, and '
+                'leave BalancedDetector out.'
+            )
+        detector.__class__ = _balanced_class(type(detector))
+        return detector
+
+    def __init__(  # of what is added: the detector is complete by now
         self,
-        detector: ConfigType,
+        *,
         loss_balancer: ConfigType,
         features: str = PARTS,
         shared_layer: Optional[str] = None,
-        init_cfg: OptMultiConfig = None,
+        detector_type: Optional[str] = None,
+        detector: Optional[ConfigType] = None,
+        **settings: Any,
     ) -> None:
-        inner = MODELS.build(copy.deepcopy(detector))  # mmdet changes configs that it builds
-        super().__init__(data_preprocessor=inner.data_preprocessor, init_cfg=init_cfg)
-        own = [name for name, module in inner.named_modules() if isinstance(module, LossBalancer)]
-        if own:
-            raise ValueError(
-                f'{type(inner).__name__} balances its loss itself, in {own[0]}: give {own[0]} the balancer, and leave '
-                'BalancedDetector out.'
-            )
-        self.detector = inner
-        self.features = features
-        self.shared_layer = shared_layer
         balancer_cfg = checked_balancer(loss_balancer)
         patterns = balancer_cfg.pop('parts', None)
         found: Optional[Probe] = None
         if patterns is None or (features != PARTS and balancer_cfg.get('feature_dim') is None):
-            found = _probe(detector, features)
-        self.loss_parts = LossParts(found.loss_keys if patterns is None and found else patterns)
-        feature_dim = found.feature_dim if found and features != PARTS else 2 * len(self.loss_parts.names) + 2
+            found = _probe(detector_config(dict(settings, detector_type=detector_type, detector=detector)), features)
+        loss_parts = LossParts(found.loss_keys if patterns is None and found else patterns)
+        feature_dim = found.feature_dim if found and features != PARTS else 2 * len(loss_parts.names) + 2
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
-            defaults = dict(parts=self.loss_parts.names, feature_dim=feature_dim)
+            defaults = dict(parts=loss_parts.names, feature_dim=feature_dim)
             self.loss_balancer = MODELS.build(balancer_cfg, default_args=defaults)
+        self.balancing = Balancing(loss_parts, features, shared_layer)
         if shared_layer is not None:
-            shared_weights(inner, shared_layer)  # a wrong name is an error now, not in the first step
+            shared_weights(self, shared_layer)  # a wrong name is an error now, not in the first step
 
-    def forward(self, inputs: Tensor, data_samples: OptSampleList = None, mode: str = 'tensor') -> Any:
-        """As in the detector; with ``mode='loss'`` the losses are balanced."""
-        if mode == 'loss':
-            return self.loss(inputs, data_samples)
-        return self.detector(inputs, data_samples, mode=mode)
-
-    def loss(self, batch_inputs: Tensor, batch_data_samples: OptSampleList) -> Dict[str, Any]:
+    def loss(self, batch_inputs: Any, batch_data_samples: Any) -> Dict[str, Any]:
         """Computes the detector's losses and balances them.
 
         Args:
-            batch_inputs: ``(N, 3, H, W)``.
+            batch_inputs: what the detector takes, ``(N, 3, H, W)``.
             batch_data_samples: per image its ground truth.
 
         Returns:
             ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part are unchanged.
         """
-        submodule = None if self.features == PARTS else self.features
-        with record_output(self.detector, submodule) as outputs, record_features(self.detector) as extracted:
-            losses = self.detector(batch_inputs, batch_data_samples, mode='loss')
-        parts = self.loss_parts.collect(losses)
+        loss_parts, features, shared_layer = self.balancing
+        submodule = None if features == PARTS else features
+        with record_output(self, submodule) as outputs, record_features(self) as extracted:
+            losses = super().loss(batch_inputs, batch_data_samples)
+        parts = loss_parts.collect(losses)
         if submodule is not None and not outputs:
             raise ValueError(f'BalancedDetector: features={submodule!r} was not called in this step of the detector.')
         balanced = self.loss_balancer(
             parts,
             features=log_features(parts) if submodule is None else pooled(outputs[-1]),
-            shared_parameters=functools.partial(shared_weights, self.detector, self.shared_layer),
-            detection_quality=functools.partial(
-                detection_quality, self.detector, extracted, batch_inputs, batch_data_samples
-            ),
-            quality_of=functools.partial(quality_of, self.detector),
+            shared_parameters=functools.partial(shared_weights, self, shared_layer),
+            detection_quality=functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples),
+            quality_of=functools.partial(quality_of, self),
             image_ids=_image_ids(batch_data_samples),
         )
-        return self.loss_parts.replace(losses, balanced)
-
-    def predict(self, *args: Any, **kwargs: Any) -> SampleList:
-        return self.detector.predict(*args, **kwargs)
-
-    def _forward(self, *args: Any, **kwargs: Any) -> Union[Tensor, Tuple[Tensor, ...]]:
-        return self.detector._forward(*args, **kwargs)
-
-    def extract_feat(self, *args: Any, **kwargs: Any) -> Any:
-        return self.detector.extract_feat(*args, **kwargs)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            if name.startswith('_') or name == 'detector':
-                raise
-            return getattr(self.detector, name)
+        return loss_parts.replace(losses, balanced)
 
     def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        """Also loads the checkpoint of a plain detector."""
-        if not any(key.startswith(f'{prefix}detector.') for key in state_dict):
-            own = tuple(f'{prefix}{name}.' for name, _ in self.named_children())
-            for key in [key for key in state_dict if key.startswith(prefix) and not key.startswith(own)]:
-                state_dict[f'{prefix}detector.{key[len(prefix) :]}'] = state_dict.pop(key)
+        """Also loads checkpoints of versions that held the detector as a child, ``detector.*``."""
+        old = f'{prefix}detector.'
+        if 'detector' not in dict(self.named_children()):
+            for key in [key for key in state_dict if key.startswith(old)]:
+                state_dict[prefix + key[len(old) :]] = state_dict.pop(key)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """For copies and pickles: the class is made at run time, and ``__new__`` builds a detector."""
+        return _empty, (self.detector_class,), self.__dict__
+
+
+@functools.lru_cache(maxsize=None)
+def _balanced_class(detector_class: type) -> type:
+    bases, name = (BalancedDetector, detector_class), f'Balanced{detector_class.__name__}'
+    return type(BalancedDetector)(name, bases, dict(detector_class=detector_class, __module__=__name__))
+
+
+def _empty(detector_class: type) -> Any:
+    return object.__new__(_balanced_class(detector_class))
+
+
+def detector_config(settings: Mapping[str, Any]) -> Dict[str, Any]:
+    """A copy of the config of the plain detector in the config of a :class:`BalancedDetector`.
+
+    Args:
+        settings: ``model`` of the config.
+
+    Raises:
+        TypeError: not exactly one of ``detector_type`` and ``detector`` is given.
+    """
+    kind, whole = settings.get('detector_type'), settings.get('detector')
+    own = {key: value for key, value in settings.items() if key not in OWN_SETTINGS}
+    if kind is not None:  # `detector` is one of its own settings, as of SoftTeacher
+        return copy.deepcopy(dict(own, type=kind) if whole is None else dict(own, type=kind, detector=whole))
+    if not isinstance(whole, Mapping):
+        raise TypeError(
+            "BalancedDetector: give detector_type='RetinaNet' and the settings of the detector beside it, or "
+            f"detector=dict(type='RetinaNet', ...); found detector_type=None and detector={whole!r}."
+        )
+    return copy.deepcopy({**whole, **own})
 
 
 def shared_weights(detector: nn.Module, name: Optional[str]) -> List[nn.Parameter]:

@@ -28,7 +28,7 @@ def run_config(digits, work_dir, epochs=1, model=None, **kwargs):
 
 def retinanet():
     model = tiny_model('retinanet')
-    model.detector.test_cfg.score_thr = 0.0  # it has learnt next to nothing
+    model.test_cfg.score_thr = 0.0  # it has learnt next to nothing
     return model
 
 

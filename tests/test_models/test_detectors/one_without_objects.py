@@ -18,7 +18,7 @@ STOCHASTIC = dict(
 def models():
     """Name -> config, and whether it needs ``find_unused_parameters``."""
     fcos = tiny_model('fcos')
-    fcos.detector.bbox_head.loss_bbox = STOCHASTIC  # the head leaves it out where there is no object
+    fcos.bbox_head.loss_bbox = STOCHASTIC  # the head leaves it out where there is no object
     return dict(
         retinanet=(tiny_model('retinanet'), False),
         faster_rcnn=(tiny_model('faster_rcnn'), False),

@@ -13,10 +13,13 @@ from mmdet.engine.hooks import YOLOXModeSwitchHook
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import load_checkpoint
-from tiny_detectors import CLASSES, SIZE, batch, build, tiny_model
+from tiny_detectors import CLASSES, SIZE, batch, build, tiny_model, unbalanced
 
 from slf_mmdet.models.detectors.balanced_detector import log_features
 from slf_mmdet.models.publish import plain_config, publish_checkpoint
+
+
+STATIC = dict(type='StaticBalancer')
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +38,7 @@ def test_each_loss_is_a_part_where_none_are_given(data):
     cfg.loss_balancer = dict(type='StaticBalancer')
     model = build(cfg)
     assert model.loss_balancer.parts == ('rpn_cls', 'rpn_bbox', 'cls', 'bbox')
-    plain = build(cfg.detector)
+    plain = build(unbalanced(cfg))
     total, theirs = (each.parse_losses(loss_of(each, data)) for each in (model, plain))
     assert torch.equal(total[0], theirs[0])  # in the same order, so to the bit
 
@@ -43,7 +46,7 @@ def test_each_loss_is_a_part_where_none_are_given(data):
 def test_base_weights_and_losses_in_no_part(data):
     cfg = tiny_model('faster_rcnn')
     cfg.loss_balancer = dict(type='StaticBalancer', parts=dict(box='loss_bbox'), base_weights=dict(box=3.0))
-    ours, theirs = (loss_of(build(each), data) for each in (cfg, cfg.detector))
+    ours, theirs = (loss_of(build(each), data) for each in (cfg, unbalanced(cfg)))
     assert set(ours) == {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_box', 'balance/box'}
     torch.testing.assert_close(ours['loss_box'], 3 * theirs['loss_bbox'])
     torch.testing.assert_close(ours['loss_rpn_cls'], theirs['loss_rpn_cls'])
@@ -68,9 +71,9 @@ def test_a_submodule_as_features(data):
     inputs = model.data_preprocessor(copy.deepcopy(data), training=True)
     model(**inputs, mode='loss')
     (features,) = (kwargs['features'] for kwargs in seen)
-    torch.testing.assert_close(features, model.detector.backbone(inputs['inputs'])[-1].mean((2, 3)))
+    torch.testing.assert_close(features, model.backbone(inputs['inputs'])[-1].mean((2, 3)))
     assert features.shape == (4, 64) and features.requires_grad
-    assert not model.detector.backbone._forward_hooks  # nothing stays at inference
+    assert not model.backbone._forward_hooks  # nothing stays at inference
 
 
 def watch(balancer):
@@ -123,7 +126,7 @@ def detached(model):
 
 
 def backbone_weight(model):
-    return model.detector.backbone.layer4[0].downsample[0].weight  # residual branches start at 0
+    return model.backbone.layer4[0].downsample[0].weight  # residual branches start at 0
 
 
 def backbone_gradient(model, data):
@@ -148,11 +151,12 @@ def test_a_prior_of_equal_gradients_at_the_shared_layer(data):
     cfg = tiny_model('retinanet')
     cfg.loss_balancer.update(prior=dict(type='EqualGradientNorms', at='shared'), signal=dict(type='TrainingLoss'))
     model = build(cfg)
-    plain = model.detector(**model.data_preprocessor(copy.deepcopy(data), training=True), mode='loss')
-    weights = [value for value in model.detector.neck.parameters() if value.dim() > 1]
+    inputs = model.data_preprocessor(copy.deepcopy(data), training=True)
+    losses = type(model).detector_class.loss(model, inputs['inputs'], inputs['data_samples'])
+    weights = [value for value in model.neck.parameters() if value.dim() > 1]
     norms = []
     for key in ('loss_cls', 'loss_bbox'):
-        found = torch.autograd.grad(sum(plain[key]), weights, retain_graph=True)
+        found = torch.autograd.grad(sum(losses[key]), weights, retain_graph=True)
         norms.append(torch.cat([value.flatten() for value in found]).norm())
     loss_of(model, data)
     expected = 1 / torch.stack(norms)
@@ -170,7 +174,7 @@ def test_an_unknown_submodule():
 def test_parts_that_cannot_be_found_are_asked_for():
     cfg = tiny_model('retinanet')
     cfg.loss_balancer.pop('parts')
-    cfg.detector.backbone.in_channels = 5
+    cfg.backbone.in_channels = 5
     with pytest.raises(ValueError, match=r"Write them into loss_balancer, as in parts=dict\(cls='loss_cls'"):
         MODELS.build(cfg)
 
@@ -183,16 +187,16 @@ def test_a_detector_that_balances_itself_is_refused():
 
 def test_starts_from_the_network_that_the_plain_detector_starts_from():
     cfg = tiny_model('retinanet')
-    ours, theirs = build(cfg).detector.state_dict(), build(cfg.detector).state_dict()
+    ours, theirs = build(cfg).state_dict(), build(unbalanced(cfg)).state_dict()
     assert all(torch.equal(ours[key], value) for key, value in theirs.items())
 
 
 def test_hooks_find_the_detector(data):
     model = build(tiny_model('yolox'))
     loss_of(model, data)
-    assert not model.detector.bbox_head.use_l1
+    assert not model.bbox_head.use_l1
     YOLOXModeSwitchHook(num_last_epochs=1).before_train_epoch(MagicMock(model=model, epoch=1, max_epochs=2))
-    assert model.detector.bbox_head.use_l1
+    assert model.bbox_head.use_l1
     # loss_l1, which begins here, is in the part box
     assert {key for key in loss_of(model, data) if 'loss' in key} == {'loss_cls', 'loss_obj', 'loss_box'}
     assert model.with_neck and not hasattr(model, 'no_such_thing')
@@ -230,13 +234,13 @@ def test_published_checkpoint_is_one_of_the_plain_detector(trained, tmp_path):
     checkpoint = torch.load(target, weights_only=True)
     assert set(checkpoint) == {'meta', 'state_dict'}
     assert len(checkpoint['meta']['dataset_meta']['classes']) == CLASSES
-    plain = MODELS.build(cfg.model.detector)
+    plain = MODELS.build(unbalanced(cfg.model))
     plain.load_state_dict(checkpoint['state_dict'])  # strict
     # and back into the balanced one
     balanced = build(cfg.model, seed=1)
     load_checkpoint(balanced, str(target))
     for key, value in plain.state_dict().items():
-        assert torch.equal(balanced.detector.state_dict()[key], value)
+        assert torch.equal(balanced.state_dict()[key], value)
 
 
 def test_the_inferencer_takes_both(trained, digits, tmp_path):
@@ -246,7 +250,7 @@ def test_the_inferencer_takes_both(trained, digits, tmp_path):
     for weights in (path, published(path, tmp_path / 'published.pth')):  # each with the config inside
         inferencer = DetInferencer(weights=str(weights), device='cpu', show_progress=False)
         results.append(inferencer(image, no_save_vis=True)['predictions'][0])
-        assert type(inferencer.model).__name__ == ('BalancedDetector' if weights == path else 'RetinaNet')
+        assert type(inferencer.model).__name__ == ('BalancedRetinaNet' if weights == path else 'RetinaNet')
     assert results[0] == results[1] and len(results[0]['scores']) > 0
 
 
@@ -256,7 +260,7 @@ def test_fine_tuning_a_published_checkpoint_with_a_balancer(trained, digits, tmp
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.0)
     runner = train(cfg)
     expected = state_of(target)
-    ours = dict(runner.model.detector.named_parameters())
+    ours = {key: value for key, value in runner.model.named_parameters() if not key.startswith('loss_balancer.')}
     assert ours and all(torch.equal(value, expected[key]) for key, value in ours.items())
 
 
@@ -264,9 +268,13 @@ def test_fine_tuning_a_published_checkpoint_with_a_balancer(trained, digits, tmp
 def test_pretrained_of_init_cfg(where, trained, tmp_path):
     target = published(trained[1], tmp_path / 'published.pth')
     cfg = copy.deepcopy(trained[0].model)
-    (cfg.detector if where == 'inside' else cfg)['init_cfg'] = dict(type='Pretrained', checkpoint=str(target))
+    pretrained = dict(type='Pretrained', checkpoint=str(target))
+    if where == 'inside':
+        cfg = dict(type='BalancedDetector', detector=dict(unbalanced(cfg), init_cfg=pretrained), loss_balancer=STATIC)
+    else:
+        cfg.init_cfg = pretrained
     model = build(cfg, seed=1)
-    assert all(torch.equal(model.detector.state_dict()[key], value) for key, value in state_of(target).items())
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in state_of(target).items())
 
 
 def test_test_time_augmentation_is_that_of_the_plain_detector(trained, data, tmp_path):
@@ -275,7 +283,7 @@ def test_test_time_augmentation_is_that_of_the_plain_detector(trained, data, tmp
         sample.set_metainfo(dict(img_id=0))
     views = {key: [value, value] for key, value in data.items()}
     results = []
-    for module, weights in ((cfg.model, path), (cfg.model.detector, published(path, tmp_path / 'published.pth'))):
+    for module, weights in ((cfg.model, path), (unbalanced(cfg.model), published(path, tmp_path / 'published.pth'))):
         tta_cfg = ConfigDict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=5)
         model = MODELS.build(dict(type='DetTTAModel', tta_cfg=tta_cfg, module=copy.deepcopy(module)))
         load_checkpoint(model, str(weights))
@@ -306,8 +314,11 @@ def test_a_yolov1_is_published_without_the_balancer_of_its_head():
 
 
 def test_configs_of_both_forms_of_a_dict():
-    text = "a = 1\nmodel = {'type': 'BalancedDetector', 'detector': {'x-y': dict(loss_balancer=dict())}, **b}\n"
-    assert plain_config(text) == "a = 1\nmodel = {'x-y': dict()}\n"
+    inner = "{'x-y': dict(loss_balancer=dict()), 'c': 1}"
+    text = f"a = 1\nmodel = {{'type': 'BalancedDetector', 'detector': {inner}, 'features': 'neck', 'c': 2, **b}}\n"
+    assert plain_config(text) == "a = 1\nmodel = {'x-y': dict(), 'c': 2, **b}\n"
+    text = f"model = {{'type': 'BalancedDetector', 'detector_type': 'SoftTeacher', 'detector': {inner}, 'd': 3}}\n"
+    assert plain_config(text) == "model = {'type': 'SoftTeacher', 'd': 3, 'detector': {'x-y': dict(), 'c': 1}}\n"
 
 
 def test_publishing_something_else():
@@ -327,7 +338,7 @@ def test_gradients_of_the_parts_are_taken_at_the_shared_layer(data, balancer, sh
     cfg = tiny_model('retinanet')
     cfg.loss_balancer = dict(balancer, parts=cfg.loss_balancer.parts)
     model = build(dict(cfg, shared_layer=shared_layer)).train()
-    weights = [value for value in model.detector.get_submodule(layer).parameters() if value.dim() > 1]
+    weights = [value for value in model.get_submodule(layer).parameters() if value.dim() > 1]
     seen = watch(model.loss_balancer)
     before = {key: value.clone() for key, value in model.loss_balancer.state_dict().items()}
     sum(value for key, value in loss_of(model, data).items() if 'loss' in key and torch.is_tensor(value)).backward()
@@ -343,5 +354,5 @@ def test_a_shared_layer_without_weights():
     cfg = tiny_model('retinanet')
     cfg.loss_balancer = dict(type='GradNormBalancer', parts=cfg.loss_balancer.parts)
     for wrong in ('nekc', 'bbox_head.loss_cls'):
-        with pytest.raises(ValueError, match=f"shared_layer='{wrong}' is not a submodule of RetinaNet with weights"):
+        with pytest.raises(ValueError, match=f"shared_layer='{wrong}' is not a submodule of BalancedRetinaNet with weights"):
             build(dict(cfg, shared_layer=wrong))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.optim import OptimWrapper
-from tiny_detectors import FILES, batch, build, tiny_model
+from tiny_detectors import FILES, batch, build, tiny_model, unbalanced
 
 STEPS = 16
 pytestmark = pytest.mark.parametrize('name', FILES)
@@ -54,7 +54,7 @@ def test_trains(name, data):
 def test_static_weights_give_the_total_of_the_plain_detector(name, data):
     cfg = tiny_model(name)
     cfg.loss_balancer.type = 'StaticBalancer'
-    balanced, plain = build(cfg), build(cfg.detector)
+    balanced, plain = build(cfg), build(unbalanced(cfg))
     ours, theirs = (train(model.train(), data, 2) for model in (balanced, plain))
     for our, their in zip(ours, theirs):
         torch.testing.assert_close(our['loss'], their['loss'], rtol=1e-5, atol=1e-6)
@@ -63,8 +63,9 @@ def test_static_weights_give_the_total_of_the_plain_detector(name, data):
 
 def test_predictions_are_those_of_the_plain_detector_to_the_bit(name, data):
     cfg = tiny_model(name)
-    balanced, plain = build(cfg), MODELS.build(copy.deepcopy(cfg.detector))
-    plain.load_state_dict(balanced.detector.state_dict())
+    balanced, plain = build(cfg), MODELS.build(unbalanced(cfg))
+    state = balanced.state_dict()
+    plain.load_state_dict({key: value for key, value in state.items() if not key.startswith('loss_balancer.')})
     ours, theirs = results(balanced, data), results(plain, data)
     assert len(ours) == len(theirs) > 0
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs))

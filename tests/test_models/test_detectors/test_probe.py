@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from tiny_detectors import FILES, batch, build, tiny_model
+from tiny_detectors import FILES, batch, build, tiny_model, unbalanced
 
 from slf_mmdet.models.detectors.probe import pooled, probe_detector
 
 
 @pytest.mark.parametrize('name', FILES)
 def test_finds_the_losses_of_a_training_step(name, digits):
-    cfg = tiny_model(name).detector
+    cfg = unbalanced(tiny_model(name))
     if name == 'ssd':
         cfg.bbox_head.anchor_generator.input_size = 128
     before = cfg.copy()
@@ -27,7 +27,7 @@ def test_leaves_random_state_alone_and_does_not_depend_on_it():
     def state():
         return random.random(), float(np.random.rand()), float(torch.rand(()))
 
-    cfg = tiny_model('faster_rcnn').detector
+    cfg = unbalanced(tiny_model('faster_rcnn'))
     for seed in (0, 1):
         random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
         expected = state()
@@ -39,16 +39,16 @@ def test_leaves_random_state_alone_and_does_not_depend_on_it():
 
 @pytest.mark.parametrize(('features', 'dim'), [('backbone', 64), ('neck', 16), ('backbone.layer1', 8), (None, None)])
 def test_width_of_a_submodule(features, dim):
-    assert probe_detector(tiny_model('retinanet').detector, features).feature_dim == dim
+    assert probe_detector(unbalanced(tiny_model('retinanet')), features).feature_dim == dim
 
 
 def test_an_unknown_submodule():
     with pytest.raises(AttributeError, match="RetinaNet has no submodule 'bakbone'; its children are .*'backbone'"):
-        probe_detector(tiny_model('retinanet').detector, 'bakbone')
+        probe_detector(unbalanced(tiny_model('retinanet')), 'bakbone')
 
 
 def test_a_detector_that_takes_no_such_images():
-    cfg = tiny_model('retinanet').detector
+    cfg = unbalanced(tiny_model('retinanet'))
     cfg.backbone.in_channels = 5
     with pytest.raises(RuntimeError, match='RetinaNet cannot compute the loss of random images.*to have 5 channels'):
         probe_detector(ConfigDict(cfg))

@@ -9,7 +9,7 @@ from mmdet.models.dense_heads import base_dense_head
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.utils import select_single_mlvl
 from mmdet.structures.bbox import get_box_tensor
-from tiny_detectors import batch, build, tiny_model
+from tiny_detectors import batch, build, tiny_model, unbalanced
 
 from slf_mmdet.losses import soft_average_precision
 from slf_mmdet.models.detectors.quality import (
@@ -31,7 +31,7 @@ def data(digits):
 
 def prepared(name, data):
     """A detector without a score threshold, since an untrained one has no confident detection, and its batch."""
-    cfg = tiny_model(name).detector
+    cfg = unbalanced(tiny_model(name))
     test_cfg = cfg.get('test_cfg') or {}
     for part in (test_cfg, test_cfg.get('rcnn') or {}):
         if 'score_thr' in part:
@@ -163,7 +163,7 @@ def test_mmdets_helper_takes_what_the_patch_gives_it():
 @pytest.mark.parametrize('name', DENSE)
 def test_dense_heads_predict_with_mmdets_helper(name):
     """If this fails, mmdet has changed: ``keeping_the_graph`` replaces what no head calls."""
-    head = build(tiny_model(name).detector).bbox_head
+    head = build(unbalanced(tiny_model(name))).bbox_head
     assert type(head).predict_by_feat is BaseDenseHead.predict_by_feat
     assert 'select_single_mlvl(' in inspect.getsource(BaseDenseHead.predict_by_feat)
     assert base_dense_head.select_single_mlvl is select_single_mlvl
@@ -234,7 +234,7 @@ def trained(name, data, precision=None, **signal):
     """The signal of a balanced detector after three steps."""
     cfg = tiny_model(name)
     cfg.loss_balancer.update(signal=signal)
-    cfg.detector.test_cfg.score_thr = 0.0
+    cfg.test_cfg.score_thr = 0.0
     model = build(cfg)
     inputs = model.data_preprocessor(copy.deepcopy(data), training=True)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)

@@ -6,8 +6,10 @@ import torch
 from helpers import CONFIGS
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures.mask import BitmapMasks
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
+
+from slf_mmdet.models.detectors.balanced_detector import detector_config
 
 FILES = dict(
     retinanet='slf_retinanet_r50_fpn_1x_coco.py',
@@ -28,8 +30,13 @@ WIDTH = 16  # channels of necks and heads; the backbone has 8, 16, 32 and 64
 def tiny_model(name):
     """The model of an example config, its parts included, with ResNet-18 of 8 channels or less."""
     model = Config.fromfile(CONFIGS / 'balanced' / FILES[name]).model
-    _SHRINK.get(name, _retinanet)(model.detector)
+    _SHRINK.get(name, _retinanet)(model)
     return model
+
+
+def unbalanced(cfg):
+    """The config of the detector without its balancer."""
+    return ConfigDict(detector_config(cfg))
 
 
 def build(cfg, seed=0):
