@@ -150,7 +150,7 @@ class BalancedDetector(BaseDetector):
         return _empty, (self.detector_class,), self.__dict__
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _balanced_class(detector_class: type) -> type:
     bases, name = (BalancedDetector, detector_class), f'Balanced{detector_class.__name__}'
     return type(BalancedDetector)(name, bases, dict(detector_class=detector_class, __module__=__name__))

@@ -18,7 +18,6 @@ from tiny_detectors import CLASSES, SIZE, batch, build, tiny_model, unbalanced
 from slf_mmdet.models.detectors.balanced_detector import log_features
 from slf_mmdet.models.publish import plain_config, publish_checkpoint
 
-
 STATIC = dict(type='StaticBalancer')
 
 
@@ -354,5 +353,7 @@ def test_a_shared_layer_without_weights():
     cfg = tiny_model('retinanet')
     cfg.loss_balancer = dict(type='GradNormBalancer', parts=cfg.loss_balancer.parts)
     for wrong in ('nekc', 'bbox_head.loss_cls'):
-        with pytest.raises(ValueError, match=f"shared_layer='{wrong}' is not a submodule of BalancedRetinaNet with weights"):
+        with pytest.raises(
+            ValueError, match=f"shared_layer='{wrong}' is not a submodule of BalancedRetinaNet with weights"
+        ):
             build(dict(cfg, shared_layer=wrong))

@@ -1,7 +1,9 @@
 """The example configs of ``configs/balanced`` with networks that train in seconds, and a batch for them."""
 
 import copy
+from pathlib import Path
 
+import mmdet
 import torch
 from helpers import CONFIGS
 from mmdet.registry import DATASETS, MODELS
@@ -31,6 +33,13 @@ def tiny_model(name):
     """The model of an example config, its parts included, with ResNet-18 of 8 channels or less."""
     model = Config.fromfile(CONFIGS / 'balanced' / FILES[name]).model
     _SHRINK.get(name, _retinanet)(model)
+    return model
+
+
+def mmdet_model(path):
+    """The model of one of mmdet's configs, with nothing to download."""
+    model = Config.fromfile(Path(mmdet.__file__).parent / '.mim/configs' / path).model
+    model.backbone.pop('init_cfg', None) if 'backbone' in model else model.detector.backbone.pop('init_cfg', None)
     return model
 
 
