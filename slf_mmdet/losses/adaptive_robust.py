@@ -15,16 +15,21 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..utils.checks import is_number
 from .base import ReducedLoss
 from .class_scores import one_hot_target, probabilities
 
-_NODES = 128
+_NEAR_2 = 0.01  # distance of alpha from 2 below which the formula is rearranged
+_SERIES_BELOW = 0.1
 
 
 def general_robust(residual: Tensor, alpha: Union[float, Tensor], scale: Union[float, Tensor] = 1.0) -> Tensor:
-    r"""The loss :math:`\rho(x, \alpha, c)` of any shape, Eq. 8.
+    r"""The loss :math:`\rho(x, \alpha, c)` of any shape, Eq. 8, and its limits for :math:`\alpha` of 0, 2 and infinity.
 
     .. math:: \rho=\frac{b}{\alpha} \left[\left(\frac{(x/c)^2}{b} + 1\right)^{\alpha/2} - 1\right], \ b = |\alpha - 2|
+
+    Value and derivatives are exact up to rounding for every :math:`\alpha`; only at 2 itself, where the derivative with
+    respect to :math:`\alpha` is infinite, it is a large number instead.
 
     Args:
         residual: x, any shape.
@@ -32,45 +37,59 @@ def general_robust(residual: Tensor, alpha: Union[float, Tensor], scale: Union[f
         scale: c > 0, number or tensor.
 
     Returns:
-        :math:`\rho` >= 0 of each element; differentiable in all three, :math:`\alpha` near 0 and 2 included.
+        :math:`\rho` >= 0 of each element; differentiable in all three.
 
     Examples:
         >>> general_robust(torch.tensor(2.0), alpha=2)  # 2 ** 2 / 2
         tensor(2.)
     """
     square = (residual / scale).square()
-    if not isinstance(alpha, Tensor):
-        if alpha == 2:
-            return square / 2
-        if alpha == 0:
-            return torch.log1p(square / 2)
-        if alpha == -math.inf:
-            return -torch.expm1(-square / 2)
-        if alpha == math.inf:
-            return torch.expm1(square / 2)
-    # A learnt alpha can pass through 0 and 2: at this distance the formula agrees with its limits to that order
-    tiny = math.sqrt(torch.finfo(residual.dtype).eps)
-    alpha = torch.as_tensor(alpha, dtype=residual.dtype, device=residual.device)
-    distance = (alpha - 2).abs().clamp_min(tiny)
-    exponent = torch.where(alpha.abs() < tiny, alpha + 2 * tiny, alpha)
-    return distance / exponent * torch.expm1(exponent / 2 * torch.log1p(square / distance))
+    alpha = alpha.to(square) if isinstance(alpha, Tensor) else square.new_full((), alpha)
+    eps = torch.finfo(square.dtype).eps
+    is_infinite = alpha.isinf()
+    sign = torch.where(is_infinite, alpha.sign(), 1)
+    at_infinity = sign * torch.expm1(sign * torch.where(is_infinite, square, 0) / 2)  # Welsch, and its counterpart
+
+    alpha = alpha.clamp(-1 / eps, 1 / eps)  # what is not chosen below must be finite, too, or its gradient is nan
+    excess = alpha - 2
+    distance = excess.abs()
+    log_ratio = torch.log1p(square / distance.clamp_min(eps))
+    anywhere = distance * log_ratio / 2 * _expm1_over(alpha * log_ratio / 2)
+    # No division by the distance
+    is_near_2 = distance < _NEAR_2
+    excess = torch.where(is_near_2, excess, 0)
+    near_2 = (square + (square + excess.abs()) * torch.expm1(excess / 2 * log_ratio)) / (2 + excess)
+    return torch.where(is_infinite, at_infinity, torch.where(is_near_2, near_2, anywhere))
+
+
+def _expm1_over(x: Tensor) -> Tensor:
+    """(exp(x) - 1) / x; the derivative of its series has no difference of large numbers near 0."""
+    is_small = x.abs() < _SERIES_BELOW
+    small, large = torch.where(is_small, x, 0), torch.where(is_small, 1, x)
+    series = torch.ones_like(x)
+    for number in range(10, 1, -1):
+        series = 1 + small / number * series
+    return torch.where(is_small, series, torch.expm1(large) / large)
 
 
 def log_partition(alpha: Tensor) -> Tensor:
-    r""":math:`\log Z(\alpha)`, :math:`Z = \int \exp(-\rho(x, \alpha, 1))\,dx` (Eq. 17), for :math:`\alpha` >= 0.
+    r""":math:`\log Z(\alpha)`, :math:`Z = \int \exp(-\rho(x, \alpha, 1))\,dx` (Eq. 17), for :math:`\alpha` in [0, 2].
 
-    The paper tabulates it. Here it is a Gauss-Legendre quadrature in :math:`u`, :math:`x = \tan u`, so its derivative
-    comes from autograd; 128 nodes have an error below 1e-4 for :math:`\alpha` in [0, 2].
+    The paper tabulates it. Here it is the trapezoidal rule in :math:`t`, :math:`x = \sinh t`, so its derivative comes
+    from autograd. Against adaptive quadrature the error is below 1e-8 in double and 4e-7 in single precision, that of
+    the derivative 2e-6 and 4e-5.
     """
-    nodes, weights = (torch.from_numpy(values).to(alpha) for values in _gauss_legendre(_NODES))
-    angle = nodes * (math.pi / 2)
-    log_density = -general_robust(angle.tan(), alpha.unsqueeze(-1))
-    return (log_density + (weights * (math.pi / 2)).log() - 2 * angle.cos().log()).logsumexp(-1)
+    nodes, log_weights = (torch.from_numpy(values).to(alpha) for values in _sinh_rule())
+    return (log_weights - general_robust(nodes, alpha.unsqueeze(-1))).logsumexp(-1)
 
 
 @cache
-def _gauss_legendre(count: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(count)
+def _sinh_rule(step: float = 0.1, end: float = 20.0) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes x >= 0 and logarithms of weights for integrals of even functions over the real line."""
+    t = np.arange(0, end + step / 2, step)
+    log_weights = np.log(2 * step * np.cosh(t))
+    log_weights[0] -= math.log(2)
+    return np.sinh(t), log_weights
 
 
 def robust_nll(residual: Tensor, alpha: Tensor, scale: Tensor) -> Tensor:
@@ -122,6 +141,10 @@ class AdaptiveRobustLoss(ReducedLoss):
         if activation not in ('none', 'softmax', 'sigmoid'):
             raise ValueError(
                 f"AdaptiveRobustLoss: activation must be 'none', 'softmax' or 'sigmoid', found {activation!r}."
+            )
+        if alpha is not None and not is_number(alpha, -math.inf, math.inf):
+            raise ValueError(
+                f'AdaptiveRobustLoss: alpha must be None or a number, infinities included, found {alpha!r}.'
             )
         if scale is not None and not scale > 0:
             raise ValueError(f'AdaptiveRobustLoss: scale must be > 0, found {scale}.')

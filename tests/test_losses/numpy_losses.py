@@ -1,6 +1,7 @@
 """The losses once more, one sample at a time in NumPy or plain Python: the references of the tests."""
 
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 from scipy import integrate, optimize
@@ -60,16 +61,47 @@ def bi_tempered(logits, target, t1, t2):
     return loss
 
 
-def general_robust(x, alpha, c):
-    z = (x / c) ** 2
-    return abs(alpha - 2) / alpha * ((z / abs(alpha - 2) + 1) ** (alpha / 2) - 1)
+def general_robust(x, alpha, c=1.0):
+    """The formula as printed, in 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        z = (Decimal(x) / Decimal(c)) ** 2
+        alpha = Decimal(alpha)
+        if alpha.is_infinite():
+            return float((z / 2).exp() - 1 if alpha > 0 else 1 - (-z / 2).exp())
+        return float(_general_robust(z, alpha))
+
+
+def general_robust_slope(x, alpha):
+    """The derivative with respect to alpha, as a difference in 60 digits."""
+    with localcontext() as context:
+        context.prec = 60
+        z, alpha, step = Decimal(x) ** 2, Decimal(alpha), Decimal('1e-20')
+        return float((_general_robust(z, alpha + step) - _general_robust(z, alpha - step)) / (2 * step))
+
+
+def _general_robust(z, alpha):
+    if alpha == 0:
+        return (z / 2 + 1).ln()
+    if alpha == 2:
+        return z / 2
+    b = abs(alpha - 2)
+    return b / alpha * ((z / b + 1) ** (alpha / 2) - 1)
 
 
 def log_partition(alpha):
-    rho = {0: lambda x: math.log1p(x * x / 2), 2: lambda x: x * x / 2}.get(
-        alpha, lambda x: general_robust(x, alpha, 1.0)
-    )
-    value, _ = integrate.quad(lambda x: math.exp(-rho(x)), 0, np.inf, limit=500)
+    """By adaptive quadrature in the angle whose tangent is x."""
+
+    def density(angle):
+        z = math.tan(angle) ** 2
+        b = abs(alpha - 2)
+        if alpha == 0:
+            rho = math.log1p(z / 2)
+        else:
+            rho = z / 2 if alpha == 2 else b / alpha * math.expm1(alpha / 2 * math.log1p(z / b))
+        return math.exp(-rho) / math.cos(angle) ** 2
+
+    value, _ = integrate.quad(density, 0, math.pi / 2 - 1e-13, limit=1000, epsabs=1e-13, epsrel=1e-13)
     return math.log(2 * value)
 
 

@@ -26,33 +26,75 @@ def test_special_cases(alpha, scale):
     torch.testing.assert_close(general_robust(X, alpha, scale), SPECIAL[alpha]((X / scale) ** 2))
 
 
-@pytest.mark.parametrize('alpha', [0.0, 2.0])
-def test_a_learnt_alpha_at_the_singular_shapes_agrees_with_the_limits(alpha):
-    learnt = torch.tensor(alpha, dtype=torch.float64, requires_grad=True)
-    loss = general_robust(X, learnt)
-    torch.testing.assert_close(loss, SPECIAL[alpha](X**2), rtol=1e-5, atol=1e-7)
-    (grad,) = torch.autograd.grad(loss.sum(), learnt)
-    assert math.isfinite(grad)
+# Zero and two are limits of the formula, infinities others; a learnt alpha may come near any of them
+ALPHAS = [-math.inf, -1e9, -5.0, -0.7, -1e-3, -1e-7, 0.0, 1e-30, 1e-6, 1e-4, 0.4, 1.3, 1.9, 1.985, 1.99, 1.995, 1.9999]
+ALPHAS += [2.0, 2.0001, 2.02, 3.5, math.inf]
+RESIDUALS = [0.0, 1e-3, -0.3, 1.0, 5.0]
+PRECISION = [(torch.float32, 4e-6), (torch.float64, 1e-11)]
 
 
-@pytest.mark.parametrize('alpha', [-5.0, -0.7, 0.4, 1.3, 1.9, 3.5])
-def test_equals_numpy(alpha):
-    expected = [numpy_losses.general_robust(x, alpha, 0.7) for x in X.tolist()]
-    assert general_robust(X, alpha, 0.7).tolist() == pytest.approx(expected)
-    assert general_robust(X, torch.tensor(alpha), torch.tensor(0.7)).tolist() == pytest.approx(expected, rel=1e-5)
+@pytest.mark.parametrize(('dtype', 'rel'), PRECISION)
+def test_any_alpha_equals_the_formula_in_60_digits(dtype, rel):
+    alpha = torch.tensor(ALPHAS, dtype=dtype).unsqueeze(1)
+    residual = torch.tensor(RESIDUALS, dtype=dtype)
+    found = general_robust(residual, alpha)
+    for row, value in zip(found.tolist(), alpha.squeeze(1).tolist()):
+        expected = [numpy_losses.general_robust(x, value) for x in residual.tolist()]
+        assert row == pytest.approx(expected, rel=rel, abs=1e-15), value
+        assert general_robust(residual, value).tolist() == row  # a number and a tensor are the same
+    torch.testing.assert_close(general_robust(residual, alpha, 0.7), general_robust(residual / 0.7, alpha))
 
 
-@pytest.mark.parametrize('alpha', [0.0, 0.01, 0.3, 1.0, 1.5, 1.9, 1.99, 2.0])
-def test_partition_function_equals_scipy(alpha):
-    found = log_partition(torch.tensor([alpha], dtype=torch.float64))
-    assert found.item() == pytest.approx(numpy_losses.log_partition(alpha), abs=1e-4)
+@pytest.mark.parametrize(('dtype', 'rel'), [(torch.float32, 1e-3), (torch.float64, 1e-9)])
+def test_derivative_by_alpha_equals_a_difference_in_60_digits(dtype, rel):
+    finite = [alpha for alpha in ALPHAS if -1e6 < alpha < 1e6 and alpha != 2]
+    alpha = torch.tensor(finite, dtype=dtype).unsqueeze(1).expand(-1, 3).clone().requires_grad_()
+    residual = torch.tensor([0.3, 1.0, 5.0], dtype=dtype)
+    (grad,) = torch.autograd.grad(general_robust(residual, alpha).sum(), alpha)
+    for row, value in zip(grad.tolist(), alpha[:, 0].tolist()):
+        expected = [numpy_losses.general_robust_slope(x, value) for x in residual.tolist()]
+        assert row == pytest.approx(expected, rel=rel, abs=3e-7 if dtype == torch.float32 else 1e-12), value
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_every_derivative_is_finite_where_the_value_is(dtype):
+    alpha = torch.tensor(ALPHAS, dtype=dtype).unsqueeze(1).requires_grad_()
+    residual = torch.tensor([*RESIDUALS, 1e-20, 12.0], dtype=dtype, requires_grad=True)
+    scale = torch.tensor(1.0, dtype=dtype, requires_grad=True)
+    for grad in torch.autograd.grad(general_robust(residual, alpha, scale).sum(), (residual, alpha, scale)):
+        assert grad.isfinite().all()
+    large = torch.full((1,), 1e12, dtype=dtype, requires_grad=True)  # of an outlier: where alpha > 2 it overflows
+    robust = alpha[alpha.detach() <= 2]
+    for grad in torch.autograd.grad(general_robust(large, robust).sum(), (large, alpha)):
+        assert grad.isfinite().all()
+
+
+def test_at_2_the_derivative_is_large_since_it_is_infinite():
+    alpha = torch.tensor([1.99999, 2.0, 2.00001], requires_grad=True)
+    (grad,) = torch.autograd.grad(general_robust(torch.tensor(1.0), alpha).sum(), alpha)
+    assert grad[1] > grad[0] > 2 and grad[1] > grad[2] > 2
+
+
+@pytest.mark.parametrize(('dtype', 'error'), [(torch.float32, 4e-7), (torch.float64, 1e-8)])
+@pytest.mark.parametrize('alpha', [0.0, 1e-4, 0.003, 0.01, 0.03, 0.3, 1.0, 1.5, 1.9, 1.985, 1.99, 1.9999, 2.0])
+def test_partition_function_equals_scipy(alpha, dtype, error):
+    """The errors are those that the docstring states."""
+    shape = torch.tensor([alpha], dtype=dtype, requires_grad=True)
+    found = log_partition(shape)
+    assert found.item() == pytest.approx(numpy_losses.log_partition(shape.item()), abs=error)
+    if 0 < alpha < 1.999:
+        (grad,) = torch.autograd.grad(found.sum(), shape)
+        step = min(alpha, 2 - alpha, 1.0) * 1e-3
+        low, high = (numpy_losses.log_partition(shape.item() + sign * step) for sign in (-1, 1))
+        error = 4e-5 if dtype == torch.float32 else 2e-6
+        assert grad.item() == pytest.approx((high - low) / (2 * step), abs=error)
 
 
 def test_partition_function_of_known_densities():
     # alpha = 2 is the normal density, alpha = 0 a Cauchy density of scale sqrt(2)
     found = log_partition(torch.tensor([2.0, 0.0], dtype=torch.float64))
     expected = [math.log(math.sqrt(2 * math.pi)), math.log(math.pi * math.sqrt(2))]
-    assert found.tolist() == pytest.approx(expected, abs=1e-4)
+    assert found.tolist() == pytest.approx(expected, abs=1e-8)
 
 
 def test_gradient():
@@ -61,6 +103,7 @@ def test_gradient():
     residual = torch.tensor([[0.3, -2.0, 0.0], [4.0, 0.1, -1.0]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(robust_nll, (residual, alpha, scale))
     assert torch.autograd.gradcheck(general_robust, (residual, alpha, scale))
+    assert torch.autograd.gradgradcheck(robust_nll, (residual, alpha, scale))
 
 
 def test_learns_scale_of_clean_and_shape_of_contaminated_residuals():
@@ -103,6 +146,8 @@ def test_classification(activation):
         (dict(scale=0.0), 'scale must be > 0, found 0.0'),
         (dict(alpha=-2.0), r'alpha must be in \[0, 2\] with a learnt scale, found -2.0'),
         (dict(alpha_range=(0.0, 3.0)), r'alpha_range.*found \(0.0, 3.0\)'),
+        (dict(alpha=math.nan, scale=1.0), 'alpha must be None or a number, infinities included, found nan'),
+        (dict(alpha='2', scale=1.0), "alpha must be None or a number.*found '2'"),
         (dict(initial_scale=0.0), 'initial_scale must be > min_scale > 0, found 0.0'),
     ],
 )
