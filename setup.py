@@ -49,6 +49,7 @@ setup(
         'pycocotools',
         'rich',
         'jinja2',
+        'filelock>=3.13',
         'setuptools<82',  # mmengine 0.10 reads package metadata through pkg_resources
     ],
     extras_require={

@@ -3,6 +3,7 @@
 Examples::
 
     python tools/compare.py CONFIG --balancers static slf "p=slf(sampler=dict(type='Softmax'))" --seeds 0 1 2 --jobs 2
+    python tools/compare.py CONFIG --balancers static slf --parts cls=loss_cls "rpn=loss_rpn_.*" box=loss_bbox,loss_iou
     python tools/compare.py CONFIG --configs OTHER_CONFIG third=THIRD_CONFIG
     python tools/compare.py CONFIG --vary model.head.loss.sampler.num_samples={1..10} 'lr: optim_wrapper.optimizer.lr=1'
 
@@ -11,9 +12,10 @@ command continues a comparison that was interrupted.
 """
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
-from typing import List, Sequence
+from typing import Any, Dict, List, Sequence
 
 from mmengine.config import Config, DictAction
 from rich.console import Console
@@ -25,9 +27,12 @@ from slf_mmdet.comparison import (
     Experiment,
     Report,
     find_arms,
+    locked,
     parse_arm,
     parse_configs,
     parse_options,
+    parse_parts,
+    with_parts,
 )
 from slf_mmdet.comparison.arms import AS_IT_IS
 from slf_mmdet.comparison.balancer_arms import base_weights
@@ -42,6 +47,13 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME',
         help="slf, 'slf(kl_weight=1)', 'label=slf(...)', or config for the balancer that the config has "
         '(default: static slf, if neither --configs nor --vary is given)',
+    )
+    parser.add_argument(
+        '--parts',
+        nargs='+',
+        metavar='PART=LOSS',
+        help='what the balancers weigh, if the model is a detector without a balancer of its own: for each part keys '
+        'of losses, or regular expressions that match them, separated by commas (default: each loss is a part)',
     )
     parser.add_argument('--configs', nargs='+', default=[], metavar='[LABEL=]CONFIG', help='other configs')
     parser.add_argument(
@@ -87,9 +99,10 @@ def find_all_arms(args: argparse.Namespace, configs: Sequence[ConfigArm]) -> Lis
 
 def tune(cfg: Config, args: argparse.Namespace, work_dir: Path, console: Console) -> Arm:
     """Tries static weights on seeds of their own and returns the best by the validation metric."""
-    weights = base_weights(cfg)
-    start = BalancerArm('static', dict(type='StaticBalancer', base_weights=weights))
-    points = [start, *find_arms(weights, args.weights, args.trials)]
+    settings: Dict[str, Any] = {} if args.parts is None else dict(parts=parse_parts(args.parts))
+    weights = base_weights(cfg, **settings)
+    start = BalancerArm('static', dict(type='StaticBalancer', base_weights=weights, **settings))
+    points = [start, *find_arms(weights, args.weights, args.trials, **settings)]
     experiment = Experiment(cfg, points, args.tune_seeds, work_dir / f'tune_{args.weights}')
     console.print(f'Tuning the static weights: {len(experiment.runs)} runs')
     if not args.report_only and experiment.run(args.jobs, console):
@@ -112,14 +125,17 @@ def main() -> int:
     cfg = configs[0].cfg
     work_dir = args.work_dir or Path('work_dirs') / 'compare' / Path(args.config.rpartition('=')[2]).stem
     arms = find_all_arms(args, configs)
+    if args.parts is not None:
+        arms = with_parts(arms, parse_parts(args.parts), cfg)
     Experiment(cfg, arms, args.seeds, work_dir)  # checks the settings before hours of tuning
-    if args.weights:
-        arms.append(tune(cfg, args, work_dir, console))
-    experiment = Experiment(cfg, arms, args.seeds, work_dir)
-    failed = [] if args.report_only else experiment.run(args.jobs, console)
-    report = Report(experiment, args.metric)
-    report.show(console)
-    console.print('Written:', *report.save())
+    with contextlib.nullcontext() if args.report_only else locked(work_dir):
+        if args.weights:
+            arms.append(tune(cfg, args, work_dir, console))
+        experiment = Experiment(cfg, arms, args.seeds, work_dir)
+        failed = [] if args.report_only else experiment.run(args.jobs, console)
+        report = Report(experiment, args.metric)
+        report.show(console)
+        console.print('Written:', *report.save())
     return 1 if failed else 0
 
 

@@ -3,18 +3,24 @@
 from .arms import Arm, ConfigArm, OptionsArm, parse_configs, parse_options
 from .balancer_arms import BalancerArm, find_arms, parse_arm
 from .experiment import Experiment, Run
+from .files import BusyError, locked
+from .parts import parse_parts, with_parts
 from .report import Report
 
 __all__ = [
     'Arm',
     'BalancerArm',
+    'BusyError',
     'ConfigArm',
     'Experiment',
     'OptionsArm',
     'Report',
     'Run',
     'find_arms',
+    'locked',
     'parse_arm',
     'parse_configs',
     'parse_options',
+    'parse_parts',
+    'with_parts',
 ]

@@ -44,7 +44,7 @@ class BalancerArm(Arm):
             ValueError: the model takes no balancer and is not a detector.
         """
         cfg = copy.deepcopy(cfg)
-        owners = list(_balanced_modules(cfg.model))
+        owners = list(balanced_modules(cfg.model))
         if not owners:
             scope = cfg.get('default_scope', 'mmdet')
             if scope != 'mmdet':
@@ -112,17 +112,17 @@ def _literal(node: ast.expr) -> Any:
     return ast.literal_eval(node)
 
 
-def _balanced_modules(node: Any) -> Iterator[dict]:
+def balanced_modules(node: Any) -> Iterator[dict]:
     """Configs of the modules whose class has an argument ``loss_balancer``."""
     if isinstance(node, dict):
         cls = MODELS.get(node['type']) if isinstance(node.get('type'), str) else node.get('type')
         if inspect.isclass(cls) and 'loss_balancer' in inspect.signature(cls.__init__).parameters:
             yield node
         for value in node.values():
-            yield from _balanced_modules(value)
+            yield from balanced_modules(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            yield from _balanced_modules(value)
+            yield from balanced_modules(value)
 
 
 def check_balancers(cfg: Config, label: str) -> None:
@@ -135,7 +135,7 @@ def check_balancers(cfg: Config, label: str) -> None:
     Raises:
         ValueError: a balancer, or its signal, sampler or prior, is not registered or has no such setting.
     """
-    for owner in _balanced_modules(cfg.get('model')):
+    for owner in balanced_modules(cfg.get('model')):
         if owner.get('loss_balancer') is None:
             continue
         key = f'arm {label!r}: loss_balancer'
@@ -146,9 +146,14 @@ def check_balancers(cfg: Config, label: str) -> None:
                 checked_cfg(balancer[name], f'{key}.{name}', registered(base, TASK_UTILS), base, TASK_UTILS)
 
 
-def base_weights(cfg: Config) -> Dict[str, float]:
-    """The base weights of a config's parts, as its model sets them."""
-    cfg = BalancerArm('static', dict(type='StaticBalancer')).apply(cfg)
+def base_weights(cfg: Config, **settings: Any) -> Dict[str, float]:
+    """The base weights of a config's parts, as its model sets them.
+
+    Args:
+        cfg: of the comparison.
+        settings: of the balancer, ``parts`` for instance.
+    """
+    cfg = BalancerArm('static', dict(type='StaticBalancer', **settings)).apply(cfg)
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(copy.deepcopy(cfg.model))
     balancers = [module for module in model.modules() if isinstance(module, LossBalancer)]
@@ -157,7 +162,9 @@ def base_weights(cfg: Config) -> Dict[str, float]:
     return dict(zip(balancers[0].parts, balancers[0].base_weights.tolist()))
 
 
-def find_arms(weights: Dict[str, float], search: str, trials: int = 8, seed: int = 0) -> List[BalancerArm]:
+def find_arms(
+    weights: Dict[str, float], search: str, trials: int = 8, seed: int = 0, **settings: Any
+) -> List[BalancerArm]:
     """Arms of static weights around the base weights, to tune the static baseline.
 
     Args:
@@ -166,10 +173,11 @@ def find_arms(weights: Dict[str, float], search: str, trials: int = 8, seed: int
             weight times a factor log-uniform in [1/4, 4].
         trials: number of random points.
         seed: of the random points.
+        settings: of each balancer, ``parts`` for instance.
     """
 
     def arm(label: str, changed: Dict[str, float]) -> BalancerArm:
-        return BalancerArm(label, dict(type='StaticBalancer', base_weights={**weights, **changed}))
+        return BalancerArm(label, dict(type='StaticBalancer', base_weights={**weights, **changed}, **settings))
 
     if search == 'grid':
         return [

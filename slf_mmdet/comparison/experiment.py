@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
@@ -20,7 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from .arms import Arm, check_distinct
 from .balancer_arms import check_balancers
+from .files import locked, remove_partial, write_text, writing
+from .parts import check_parts
 from .record import PROGRESS, RESULT, START
+from .run_process import describe_end, start_run
 
 LOG = 'log.txt'
 GRACE = 20  # seconds that a run has to end by itself
@@ -45,9 +48,16 @@ class Run:
         return f'{self.arm.label}, seed {self.seed}'
 
     def result(self) -> Optional[dict]:
-        """What the run left, or ``None`` while it is not finished."""
+        """What the run left, or ``None`` while it is not finished.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
         path = self.folder / RESULT
-        return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+        try:
+            return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else None
+        except ValueError as error:
+            raise ValueError(f'{path} is damaged ({error}). Delete it to repeat the evaluation of this run.') from None
 
     def start(self) -> Dict[str, list]:
         """The network that the run began with, see :func:`~.record.describe_network`; empty where it is unknown."""
@@ -73,13 +83,16 @@ class Experiment:
         work_dir: of the comparison; each run has a folder in it.
 
     Raises:
-        ValueError: two arms have one name, an arm cannot be applied to the config, or a balancer has no such setting.
+        ValueError: two arms have one name, an arm cannot be applied to the config, a balancer has no such setting, or
+            its parts do not match the losses of the detector.
     """
 
     def __init__(self, cfg: Config, arms: Sequence[Arm], seeds: Sequence[int], work_dir: Path) -> None:
         check_distinct(arms)
         for arm in arms:
-            check_balancers(arm.apply(cfg), arm.label)
+            applied = arm.apply(cfg)
+            check_balancers(applied, arm.label)
+            check_parts(applied, arm.label)
         self.cfg = cfg
         self.work_dir = work_dir.absolute()
         self.arms = list(arms)
@@ -94,13 +107,16 @@ class Experiment:
         cfg = run.arm.apply(self.cfg)
         cfg.work_dir = str(run.folder)
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=run.seed)
-        start = self.work_dir / f'start_seed_{run.seed}.pth'
         cfg.custom_hooks = [
             *(cfg.get('custom_hooks') or []),
-            dict(type='PairedStartHook', file=str(start), seed=run.seed),
+            *([] if _has_hook(cfg, 'RandomStateHook') else [dict(type='mmdet.RandomStateHook')]),
+            dict(type='PairedStartHook', file=str(self._start_file(run.seed)), seed=run.seed),
             dict(type='RunRecordHook', folder=str(run.folder)),
         ]
         return cfg.pretty_text
+
+    def _start_file(self, seed: int) -> Path:
+        return self.work_dir / f'start_seed_{seed}.pth'
 
     def prepare(self) -> List[Run]:
         """Writes the configs of the runs; returns those that have no result yet.
@@ -116,8 +132,9 @@ class Experiment:
                     f'{run.folder} to start this run again.'
                 )
         for run, text in self._configs.items():
-            run.folder.mkdir(parents=True, exist_ok=True)
-            (run.folder / 'config.py').write_text(text, encoding='utf-8')
+            with writing(run.folder):
+                run.folder.mkdir(parents=True, exist_ok=True)
+            write_text(run.folder / 'config.py', text)
         return [run for run in self.runs if run.result() is None]
 
     def run(self, jobs: int = 1, console: Optional[Console] = None) -> List[Run]:
@@ -128,9 +145,17 @@ class Experiment:
 
         Returns:
             The runs that failed.
+
+        Raises:
+            BusyError: another process runs a comparison in the work dir.
+            OSError: the work dir cannot be written.
         """
-        waiting = self.prepare()
-        console = console or Console()
+        with locked(self.work_dir):
+            for folder in (self.work_dir, *(run.folder for run in self.runs)):
+                remove_partial(folder)
+            return self._run(self.prepare(), jobs, console or Console())
+
+    def _run(self, waiting: List[Run], jobs: int, console: Console) -> List[Run]:
         running: Dict[Run, Tuple[subprocess.Popen, int, TaskID]] = {}
         failed: List[Run] = []
         slots = list(range(jobs))
@@ -140,16 +165,18 @@ class Experiment:
             MofNCompleteColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
         )
-        with _terminated() as asked_to_end, Progress(*columns, console=console, refresh_per_second=2) as bars:
+        with _terminated() as asked_to_end, Progress(*columns, console=console, auto_refresh=False) as bars:
             done = len(self.runs) - len(waiting)
             overall = bars.add_task('runs', total=len(self.runs), completed=done)
             try:
                 while waiting or running:
                     if asked_to_end():
                         sys.exit(128 + signal.SIGTERM)
-                    while waiting and slots:
-                        run, slot = waiting.pop(0), slots.pop(0)
-                        running[run] = (self._start(run, slot, jobs), slot, bars.add_task(run.name, total=None))
+                    while slots and (ready := self._ready(waiting, running)) is not None:
+                        waiting.remove(ready)
+                        slot = slots.pop(0)
+                        bar = bars.add_task(escape(ready.name), total=None)
+                        running[ready] = (self._start(ready, slot, jobs), slot, bar)
                     for run, (process, slot, bar) in list(running.items()):
                         iters, total = run.progress()
                         bars.update(bar, completed=iters, total=total or None)
@@ -159,9 +186,11 @@ class Experiment:
                         slots.append(slot)
                         bars.remove_task(bar)
                         bars.advance(overall)
-                        if process.returncode or run.result() is None:
+                        if run.result() is None:
                             failed.append(run)
-                            console.print(f'[red]failed[/]: {run.name}\n{_tail(run.folder / LOG)}', markup=True)
+                            end = f'{run.name}: {describe_end(process.returncode)}'
+                            console.print(f'[red]failed[/]: {escape(end)}\n{_tail(run.folder / LOG)}', markup=True)
+                    bars.refresh()
                     time.sleep(0.2)
             finally:
                 for process, _, _ in running.values():
@@ -173,18 +202,17 @@ class Experiment:
                     process.wait()
         return failed
 
+    def _ready(self, waiting: Sequence[Run], running: Iterable[Run]) -> Optional[Run]:
+        """The first run that may start. The others of a seed wait for the network of the first, see PairedStartHook."""
+        begun = {run.seed for run in running if not self._start_file(run.seed).exists()}
+        return next((run for run in waiting if run.seed not in begun), None)
+
     def _start(self, run: Run, slot: int, jobs: int) -> subprocess.Popen:
         env = dict(os.environ)
         env.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // jobs)))
         if torch.cuda.device_count() > 1:
             env['CUDA_VISIBLE_DEVICES'] = str(slot % torch.cuda.device_count())
-        with open(run.folder / LOG, 'a', encoding='utf-8') as log:
-            return subprocess.Popen(
-                [sys.executable, '-m', 'slf_mmdet.comparison.run', str(run.folder)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=env,
-            )
+        return start_run(run.folder, run.folder / LOG, env)
 
 
 @contextlib.contextmanager
@@ -201,5 +229,15 @@ def _terminated() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _has_hook(cfg: Config, name: str) -> bool:
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    kinds = [hook.get('type') if isinstance(hook, dict) else type(hook) for hook in hooks]
+    return name in [getattr(kind, '__name__', str(kind).rpartition('.')[2]) for kind in kinds]
+
+
 def _tail(path: Path, lines: int = 15) -> str:
-    return escape('\n'.join(path.read_text(encoding='utf-8', errors='replace').splitlines()[-lines:]))
+    try:
+        text = path.read_text(encoding='utf-8', errors='replace')
+    except OSError:
+        return ''
+    return escape('\n'.join(text.splitlines()[-lines:]))

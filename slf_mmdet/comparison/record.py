@@ -1,8 +1,8 @@
 """Hooks of a compared run: a common start, and a record of the run."""
 
+import contextlib
 import hashlib
-import json
-import os
+import io
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -19,7 +19,9 @@ from ..losses import CandidateMixture
 from ..losses.base import ReducedLoss
 from ..utils.image_id import image_id
 from ..utils.state import StepCounter, StepGenerator
+from .files import whole_file, write_json
 
+RECORD = 'comparison'  # key in a checkpoint
 RESULT = 'result.json'
 START = 'start.json'
 PROGRESS = 'progress'
@@ -30,7 +32,7 @@ class PairedStartHook(Hook):
     """Starts the runs of one seed from the same network and the same random state, whatever their loss.
 
     The first of them to start saves its initial network; the others load the entries that they have, by name and shape.
-    What belongs to a loss is left out.
+    What belongs to a loss is left out. Runs that do not wait for the file must not start together.
 
     Args:
         file: the initial network of this seed.
@@ -48,14 +50,10 @@ class PairedStartHook(Hook):
             return
         ours = network_state(runner.model)
         if not self.file.exists():
-            partial = self.file.with_name(f'{self.file.name}.{os.getpid()}')
-            torch.save(ours, partial)
-            try:
-                os.link(partial, self.file)  # fails if another run was faster, whose file is used then
-            except FileExistsError:
-                pass
-            finally:
-                partial.unlink()
+            content = io.BytesIO()
+            torch.save(ours, content)
+            with whole_file(self.file) as partial:
+                partial.write_bytes(content.getvalue())
         start = torch.load(self.file, map_location='cpu', weights_only=True)
         with torch.no_grad():
             for key, value in ours.items():
@@ -66,36 +64,61 @@ class PairedStartHook(Hook):
 
 @HOOKS.register_module()
 class RunRecordHook(Hook):
-    """Records metrics, the initial network and the order of the images of a run.
+    """Records metrics, the initial network, the order of the images and the time of a run.
+
+    What it has recorded is kept in the checkpoints, so a resumed run has the record of the whole training.
 
     Args:
         folder: of the run; its file ``progress`` has the number of iterations done.
+
+    Attributes:
+        metrics: of the last validation, or ``None`` if there was none in this process.
+        fingerprint: hash of the images in their order; ``None`` where the images before a checkpoint are not known.
     """
 
     priority = 'LOWEST'
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
-        self.metrics: Dict[str, float] = {}
-        self.fingerprint = hashlib.sha256()
+        self.metrics: Optional[Dict[str, float]] = None
+        self.fingerprint: Optional[str] = ''
+        self._loaded: Dict[str, Any] = {}
+        self._seconds_before = 0.0
+        self._start = time.monotonic()
         self._last_write = 0.0
 
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, without what was lost when a process ended and is repeated."""
+        return self._seconds_before + time.monotonic() - self._start
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint[RECORD] = dict(fingerprint=self.fingerprint, seconds=self.seconds)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self._loaded = checkpoint.get(RECORD, {})
+
     def before_train(self, runner: Runner) -> None:
-        self.first = runner.iter
-        if self.first == 0:
+        if runner.iter == 0:
             write_json(self.folder / START, describe_network(runner.model))
+        else:
+            self.fingerprint = self._loaded.get('fingerprint')
+            self._seconds_before = self._loaded.get('seconds', 0.0)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         batch = data_batch or {}
         for index, sample in enumerate(batch.get('data_samples', [])):
             name = image_id(sample.metainfo)
-            self.fingerprint.update((_digest(batch['inputs'][index]) if name is None else name).encode())
+            if self.fingerprint is not None:
+                content = _digest(batch['inputs'][index]) if name is None else name
+                self.fingerprint = hashlib.sha256(f'{self.fingerprint} {content}'.encode()).hexdigest()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None, outputs: Optional[dict] = None
     ) -> None:
         if time.monotonic() - self._last_write > 1:
-            (self.folder / PROGRESS).write_text(f'{runner.iter + 1} {runner.max_iters}', encoding='utf-8')
+            with contextlib.suppress(OSError):  # it is only shown
+                (self.folder / PROGRESS).write_text(f'{runner.iter + 1} {runner.max_iters}', encoding='utf-8')
             self._last_write = time.monotonic()
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
@@ -131,10 +154,3 @@ def _belongs_to_loss(name: str, module: nn.Module) -> bool:
 def _digest(value: torch.Tensor) -> str:
     content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
     return hashlib.sha256(content).hexdigest()[:16]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes a file atomically: it is complete or absent."""
-    partial = path.with_name(f'{path.name}.{os.getpid()}')
-    partial.write_text(json.dumps(content, indent=2), encoding='utf-8')
-    partial.replace(path)

@@ -21,6 +21,7 @@ from scipy import stats
 
 from .arms import Arm
 from .experiment import Experiment, Run
+from .files import whole_file, write_text, writing
 
 CONFIDENCE = 0.95
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias
@@ -229,11 +230,13 @@ class Report:
 
     def save(self) -> List[Path]:
         """Writes ``comparison.md``, ``comparison.csv`` (one line per run, all metrics) and ``comparison.png``."""
-        mkdir_or_exist(self.experiment.work_dir)
+        with writing(self.experiment.work_dir):
+            mkdir_or_exist(self.experiment.work_dir)
         paths = [self.experiment.work_dir / f'comparison.{ending}' for ending in ('md', 'csv', 'png')]
-        paths[0].write_text(self._markdown(), encoding='utf-8')
-        self._save_csv(paths[1])
-        self._save_plot(paths[2])
+        write_text(paths[0], self._markdown())
+        for path, save in zip(paths[1:], (self._save_csv, self._save_plot)):
+            with whole_file(path) as partial:
+                save(partial)
         return paths
 
     def _markdown(self) -> str:
@@ -272,7 +275,7 @@ class Report:
         axes.invert_yaxis()
         figure.supxlabel(f'{self.metric}{self.unit}: runs, joined by seed, and their mean', fontsize='medium')
         axes.grid(axis='x', alpha=0.3)
-        figure.savefig(path, dpi=120)
+        figure.savefig(path, format='png', dpi=120)
         plt.close(figure)
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+import torch
 from helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 from mmengine.config import Config
 
@@ -105,16 +106,29 @@ def test_killed_comparison_continues(run_tool, digits, tmp_path):
     (run / 'last_checkpoint').write_text('')  # as after a kill between opening and writing it
     run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)
     result = json.loads((run / 'result.json').read_text())
-    assert result['iters'] == 12 and result['fingerprint'] is None
+    assert result['iters'] == 12 and result['fingerprint']
     assert 'resumed epoch: ' in (run / 'log.txt').read_text()
     run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)  # the settings are those of before
 
 
-def test_a_run_killed_before_its_first_whole_checkpoint_begins_again(tmp_path):
+@pytest.mark.parametrize('last', ['', 'epoch_1.pth', 'epoch_9.pth'], ids=['empty', 'half', 'deleted'])
+def test_a_run_killed_before_its_first_whole_checkpoint_begins_again(tmp_path, last):
     (tmp_path / 'epoch_1.pth').write_bytes(b'half')
-    (tmp_path / 'last_checkpoint').write_text('')
+    (tmp_path / 'last_checkpoint').write_text(last and str(tmp_path / last))
     repair_last_checkpoint(tmp_path)
     assert not (tmp_path / 'last_checkpoint').exists()
+
+
+def test_a_run_goes_on_from_the_greatest_number_whatever_the_clock_says(tmp_path):
+    for number in (9, 10):
+        torch.save(dict(number=number), tmp_path / f'epoch_{number}.pth')
+    (tmp_path / 'epoch_11.pth').write_bytes(b'half')
+    os.utime(tmp_path / 'epoch_10.pth', (0, 0))  # the clock was set back
+    pointer = tmp_path / 'last_checkpoint'
+    for last in ('', str(tmp_path / 'epoch_11.pth'), str(tmp_path / 'epoch_8.pth')):
+        pointer.write_text(last)
+        repair_last_checkpoint(tmp_path)
+        assert pointer.read_text() == str(tmp_path / 'epoch_10.pth')
 
 
 def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):

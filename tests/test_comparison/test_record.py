@@ -108,7 +108,31 @@ def fingerprint(tmp_path, *batches):
     for images in batches:
         samples = [BaseDataElement(metainfo=metainfo) for _, metainfo in images]
         hook.before_train_iter(None, 0, dict(inputs=[image for image, _ in images], data_samples=samples))
-    return hook.fingerprint.hexdigest()
+    return hook.fingerprint
+
+
+def test_a_resumed_run_has_the_record_of_the_whole_training(tmp_path):
+    samples = [[(torch.zeros(1), dict(img_path=str(i)))] for i in range(3)]
+    whole = fingerprint(tmp_path, *samples)
+    first, second = RunRecordHook(str(tmp_path)), RunRecordHook(str(tmp_path))
+    checkpoint = {}
+    for hook, images, iteration in ((first, samples[:2], 0), (second, samples[2:], 2)):
+        hook.after_load_checkpoint(None, checkpoint)
+        hook.before_train(SimpleNamespace(iter=iteration, model=nn.Linear(1, 1)))
+        for ((image, metainfo),) in images:
+            batch = dict(inputs=[image], data_samples=[BaseDataElement(metainfo=metainfo)])
+            hook.before_train_iter(None, 0, batch)
+        hook.before_save_checkpoint(None, checkpoint)
+    assert second.fingerprint == whole != first.fingerprint
+    assert second.seconds > first.seconds - 1e-3 and checkpoint['comparison']['seconds'] <= second.seconds
+
+
+def test_images_before_a_checkpoint_without_a_record_are_not_known(tmp_path):
+    hook = RunRecordHook(str(tmp_path))
+    hook.after_load_checkpoint(None, {})
+    hook.before_train(SimpleNamespace(iter=2, model=nn.Linear(1, 1)))
+    hook.before_train_iter(None, 0, dict(inputs=[torch.zeros(1)], data_samples=[BaseDataElement(metainfo={})]))
+    assert hook.fingerprint is None
 
 
 @pytest.mark.parametrize('key', ['img_path', 'img_id', 'sample_idx', None])
