@@ -7,7 +7,7 @@ density, it can learn both: a small :math:`\alpha` tolerates outliers, but has a
 
 import math
 from functools import cache
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 import numpy as np
 import torch
@@ -122,7 +122,7 @@ class AdaptiveRobustLoss(ReducedLoss):
         reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`.
 
     Raises:
-        ValueError: a setting is out of its range, or ``pred`` has another number of channels.
+        ValueError: a setting is out of its range, ``pred`` has another number of channels, or the target does not fit.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class AdaptiveRobustLoss(ReducedLoss):
             return torch.full((self.num_channels,), float(self.fixed_scale))
         return self.min_scale + F.softplus(self.scale_logit)
 
-    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
         if pred.shape[-1] != self.num_channels:
             raise ValueError(
                 f'AdaptiveRobustLoss: made for num_channels={self.num_channels}, found predictions of shape '
@@ -199,6 +199,11 @@ class AdaptiveRobustLoss(ReducedLoss):
         if self.activation != 'none':
             target = one_hot_target(target, pred)
             pred = probabilities(pred, self.use_sigmoid)
+        elif target.shape != pred.shape:
+            raise ValueError(
+                f'AdaptiveRobustLoss: the target must have the shape of the prediction, {tuple(pred.shape)}, found '
+                f"{tuple(target.shape)}. For class indices set activation='softmax' or 'sigmoid'."
+            )
         if self.fixed_alpha is not None and self.fixed_scale is not None:
             return general_robust(pred - target, self.fixed_alpha, self.fixed_scale)
         return robust_nll(pred - target, self.alpha.to(pred), self.scale.to(pred))

@@ -4,7 +4,6 @@ from abc import ABCMeta, abstractmethod
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import torch
-from mmdet.models.losses.utils import weight_reduce_loss
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
@@ -13,7 +12,8 @@ from ..slf.samplers import Sampler
 from ..utils.checks import require
 from ..utils.config import build_component, checked_cfg
 from ..utils.numerics import weighted
-from .base import REDUCTIONS
+from .base import REDUCTIONS, reduced
+from .class_scores import checked_labels
 
 OVER_ELEMENTS = ('sum', 'mean')
 
@@ -111,13 +111,17 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
             weight: per sample ``(N,)`` or per element; with ``use_mask`` the class of each mask.
             avg_factor: number that the sum is divided by, with the reduction ``'mean'``.
             reduction_override: replaces ``reduction`` in this call.
-            kwargs: passed to the candidates.
+            kwargs: passed to the candidates, ``ignore_index`` for example.
+
+        Raises:
+            ValueError: a candidate cannot be computed, from a label out of range for example.
         """
         reduction = reduction_override or self.reduction
         require(
             reduction in REDUCTIONS, type(self).__name__, 'reduction_override', f'one of {list(REDUCTIONS)}', reduction
         )
         if self.use_mask:
+            weight = checked_labels(weight, pred.shape[1])
             pred = pred[torch.arange(len(pred), device=pred.device), weight].flatten(1)
             target, weight = target.flatten(1), None
         with torch.autocast(pred.device.type, enabled=False):
@@ -128,7 +132,7 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
             weights, aux_loss = self._compute_weights(losses, self._features(pred))
             self._record(weights.detach())
             mixed = weighted(weights, losses).sum(-1)
-            loss = self.loss_weight * weight_reduce_loss(mixed, None, reduction, avg_factor)
+            loss = self.loss_weight * reduced(mixed, None, reduction, avg_factor)
             if aux_loss is None or len(pred) == 0:
                 return loss
             return loss + (aux_loss - aux_loss.detach()) / loss.numel()

@@ -6,7 +6,7 @@ are returned per class here, and reduced as the head requires: the mean over all
 divided by ``avg_factor``, as usual in mmdet, is C times that, of the scale of the other losses.
 """
 
-from typing import Any
+from typing import Optional
 
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -53,9 +53,20 @@ def cosine_proximity(pred: Tensor, target: Tensor, use_sigmoid: bool = False) ->
     r""":math:`1 - \cos(p, y)` of each sample, ``(N,)``; 1 where y is all zeros, which is mmdet's background.
 
     Keras has :math:`-\cos`. The constant changes no gradient of the model, but keeps the loss >= 0: a decision network
-    would always prefer a negative one. Arguments as in :func:`mean_squared_error`.
+    would always prefer a negative one. Only the proportions of p count, which are taken from its logarithm: they are
+    right where all p are too small to be squared. Arguments as in :func:`mean_squared_error`.
+
+    Raises:
+        ValueError: the predictions are of one class: their cosine is 1 whatever they are.
     """
-    return 1 - F.cosine_similarity(probabilities(pred, use_sigmoid), one_hot_target(target, pred), dim=-1)
+    if pred.shape[-1] < 2:
+        raise ValueError(
+            f'Cosine proximity needs at least two classes, found predictions of shape {tuple(pred.shape)}: with one it '
+            'does not depend on the prediction. Take another loss, or two columns (background, object) with softmax.'
+        )
+    log_p, _ = log_probabilities(pred, use_sigmoid)
+    proportions = (log_p - log_p.detach().amax(-1, keepdim=True)).exp()
+    return 1 - F.cosine_similarity(proportions, one_hot_target(target, pred), dim=-1)
 
 
 def probability_cross_entropy(pred: Tensor, target: Tensor, use_sigmoid: bool = False) -> Tensor:
@@ -85,7 +96,7 @@ class ProbabilityLoss(ReducedLoss):
 class ClassMSELoss(ProbabilityLoss):
     """See :func:`mean_squared_error`."""
 
-    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
         return mean_squared_error(pred, target, self.use_sigmoid)
 
 
@@ -93,7 +104,7 @@ class ClassMSELoss(ProbabilityLoss):
 class ClassMAELoss(ProbabilityLoss):
     """See :func:`mean_absolute_error`."""
 
-    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
         return mean_absolute_error(pred, target, self.use_sigmoid)
 
 
@@ -101,7 +112,7 @@ class ClassMAELoss(ProbabilityLoss):
 class CategoricalHingeLoss(ProbabilityLoss):
     """See :func:`categorical_hinge`."""
 
-    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
         return categorical_hinge(pred, target, self.use_sigmoid)
 
 
@@ -109,7 +120,7 @@ class CategoricalHingeLoss(ProbabilityLoss):
 class CosineProximityLoss(ProbabilityLoss):
     """See :func:`cosine_proximity`."""
 
-    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
         return cosine_proximity(pred, target, self.use_sigmoid)
 
 
@@ -117,5 +128,5 @@ class CosineProximityLoss(ProbabilityLoss):
 class ProbabilityCrossEntropyLoss(ProbabilityLoss):
     """See :func:`probability_cross_entropy`."""
 
-    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
         return probability_cross_entropy(pred, target, self.use_sigmoid)

@@ -13,6 +13,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ..utils.state import ScheduledValue, StepCounter
+from .class_scores import checked_labels
 
 
 def large_margin_logits(
@@ -27,14 +28,18 @@ def large_margin_logits(
     Args:
         features: x, ``(N, D)``.
         weight: W, ``(C, D)``.
-        target: class index ``(N,)``.
+        target: class index ``(N,)`` from 0 to C - 1.
         margin: m >= 1; 1 leaves the logits as they are.
         plain_share: share in [0, 1] of the unchanged logit of the true class; with the paper's
             :math:`\lambda` it is :math:`\lambda / (1 + \lambda)`.
 
     Returns:
         ``(N, C)``.
+
+    Raises:
+        ValueError: a class index is out of range.
     """
+    target = checked_labels(target, len(weight))
     logits = F.linear(features, weight)
     if margin == 1:
         return logits

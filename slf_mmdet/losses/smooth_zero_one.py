@@ -1,14 +1,15 @@
 """The smooth 0-1 loss (Nguyen & Sanner, "Algorithms for Direct 0-1 Loss Optimization", ICML 2013)."""
 
-from typing import Any
+from typing import Optional
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..utils.checks import is_number
 from .base import ReducedLoss
-from .class_scores import one_hot_target
+from .class_scores import one_hot_target, require_several_classes
 
 
 def smooth_zero_one(pred: Tensor, target: Tensor, precision: float = 1.0, use_sigmoid: bool = False) -> Tensor:
@@ -16,27 +17,33 @@ def smooth_zero_one(pred: Tensor, target: Tensor, precision: float = 1.0, use_si
 
     The paper is about two classes, :math:`m = t f(x)` with :math:`t = \pm 1`; with ``use_sigmoid`` each class is such a
     problem. With more than two exclusive classes m is the logit of the true class minus the largest of the others,
-    whose sign decides the same: for two classes both agree.
+    whose sign decides the same: for two classes both agree. Where the target is a distribution, as from label smoothing
+    or mixed images, the loss is its expectation, :math:`\sum_c y_c \sigma(-K m_c)`.
 
     Args:
         pred: logits ``(N, C)``, C >= 2 without ``use_sigmoid``.
-        target: class index ``(N,)`` or one-hot ``(N, C)``.
+        target: class index ``(N,)`` or probabilities ``(N, C)``.
         precision: K > 0.
         use_sigmoid: C problems of two classes instead of one of C classes.
 
     Returns:
         ``(N, C)`` with ``use_sigmoid``, else ``(N,)``; all in (0, 1).
 
+    Raises:
+        ValueError: the target does not fit, or softmax of one class.
+
     Examples:
         >>> smooth_zero_one(torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([0]))  # margin 2 - 1
         tensor([0.2689])
     """
-    y = one_hot_target(target, pred)
+    y = one_hot_target(target, pred, background=use_sigmoid)
     if use_sigmoid:
-        return torch.sigmoid(-precision * (2 * y - 1) * pred)
-    is_true = y.bool()
-    margin = (y * pred).sum(-1) - pred.masked_fill(is_true, -torch.inf).amax(-1)
-    return torch.sigmoid(-precision * margin)
+        return y * torch.sigmoid(-precision * pred) + (1 - y) * torch.sigmoid(precision * pred)
+    require_several_classes(pred)
+    (first, second), best = pred.topk(2).values.unbind(-1), pred.argmax(-1)
+    is_best = F.one_hot(best, pred.shape[-1]).bool()
+    largest_other = torch.where(is_best, second.unsqueeze(-1), first.unsqueeze(-1))
+    return (y * torch.sigmoid(-precision * (pred - largest_other))).sum(-1)
 
 
 @MODELS.register_module()
@@ -61,5 +68,5 @@ class SmoothZeroOneLoss(ReducedLoss):
         self.precision = precision
         self.use_sigmoid = use_sigmoid
 
-    def unreduced(self, pred: Tensor, target: Tensor, **kwargs: Any) -> Tensor:
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
         return smooth_zero_one(pred, target, self.precision, self.use_sigmoid)

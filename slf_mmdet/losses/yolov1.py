@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from mmdet.structures.bbox import bbox_cxcywh_to_xyxy
 from torch import Tensor
 
+from .class_scores import checked_labels
+
 PARTS = ('coord', 'cls', 'obj', 'noobj')
 BASE_WEIGHTS = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
 ClassLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -140,16 +142,20 @@ def yolov1_parts(
 
     Args:
         output: ``(N, 5B + C, S, S)`` as in :func:`split_output`.
-        targets: of the same N and S.
+        targets: of the same N and S, with labels from 0 to C - 1.
         boxes_per_cell: B.
         rescore: ``False`` takes 1 as the target of ``obj`` instead of the IoU.
         class_loss: the function for ``cls``, with the signature of :func:`squared_class_error`.
 
     Returns:
         ``coord``, ``cls``, ``obj`` and ``noobj``, each ``(N,)``.
+
+    Raises:
+        ValueError: a label is out of range.
     """
     confidences = split_output(output, boxes_per_cell)[1]
     boxes, confidence, scores = cell_outputs(output, targets, boxes_per_cell)
+    labels = checked_labels(targets.labels, scores.shape[-1])
     wanted = targets.boxes.unsqueeze(-2).to(boxes.dtype)  # (M, 1, 4)
     with torch.no_grad():
         # Both boxes are in the same cell: its position cancels, only the unit has to be that of the image.
@@ -170,7 +176,7 @@ def yolov1_parts(
     box_error = (boxes - wanted_output).square().sum(-1)
     by_object = [
         (box_error * responsible).sum(-1),
-        class_loss(scores, targets.labels, kept),
+        class_loss(scores, labels, kept),
         ((confidence - goal).square() * responsible).sum(-1),
     ]
     coord, cls, obj = sum_by_image(torch.stack(by_object, dim=-1), targets, len(output)).unbind(-1)

@@ -48,6 +48,92 @@ def test_gradient(t1, t2):
     assert torch.autograd.gradcheck(lambda x: binary_bi_tempered(x, target, t1, t2), pred)
 
 
+# Away from where a probability of t2 < 1 becomes 0; with t1 = t2 = 0.5 some are
+SECOND_ORDER = [*TEMPERATURES, (0.5, 0.5), (1.0, 1.0)]
+
+
+@pytest.mark.parametrize(('t1', 't2'), SECOND_ORDER)
+def test_second_order(t1, t2):
+    pred = (PRED / 4).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda x: bi_tempered(x, LABELS, t1, t2), pred)
+    target = torch.rand(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert torch.autograd.gradgradcheck(lambda x: binary_bi_tempered(x, target, t1, t2), pred)
+
+
+@pytest.mark.parametrize(('t1', 't2'), SECOND_ORDER)
+def test_hessian_equals_differences_of_scipy(t1, t2):
+    """Of root finding in double precision: the step leaves an error of 1e-4 of the largest entry."""
+    row, step = PRED[0] / 4, 1e-3
+
+    def loss(*shifts):
+        shifted = row.clone()
+        for index, sign in shifts:
+            shifted[index] += sign * step
+        return numpy_losses.bi_tempered(shifted.tolist(), [1.0, 0.0, 0.0, 0.0], t1, t2)
+
+    expected = torch.zeros(4, 4, dtype=torch.float64)
+    for i in range(4):
+        for j in range(4):
+            signs = [(a, b) for a in (1, -1) for b in (1, -1)]
+            expected[i, j] = sum(a * b * loss((i, a), (j, b)) for a, b in signs) / (4 * step**2)
+    found = torch.autograd.functional.hessian(lambda x: bi_tempered(x, torch.tensor(0), t1, t2), row)
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-4 * expected.abs().max().item() + 1e-5)
+
+
+def test_second_order_in_a_step_with_a_gradient_penalty():
+    """The norm of a gradient as a loss: it was silently a constant."""
+    pred = PRED.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(bi_tempered(pred, LABELS).sum(), pred, create_graph=True)
+    (penalty,) = torch.autograd.grad(grad.square().sum(), pred)
+    torch.testing.assert_close(
+        penalty, 2 * torch.autograd.functional.hvp(lambda x: bi_tempered(x, LABELS).sum(), PRED, grad.detach())[1]
+    )
+    assert (penalty != 0).any()
+
+
+@pytest.mark.parametrize('t', [0.3, 0.5, 0.9, 1.0, 1.2, 3.0])
+def test_probabilities_are_differentiable(t):
+    def p(x):
+        return tempered_log_softmax(x, t).exp()
+
+    pred = (PRED / 4).requires_grad_()
+    assert torch.autograd.gradcheck(p, pred) and torch.autograd.gradgradcheck(p, pred)
+
+
+def test_derivatives_where_a_probability_is_0():
+    pred = torch.tensor([[5.0, 0.0, 4.9]], requires_grad=True)  # t2 = 0.5: p_2 = 0
+    assert tempered_log_softmax(pred, 0.5)[0, 1] == -math.inf
+    loss = bi_tempered(pred, torch.tensor([0]), 0.5, 0.5).sum()
+    (grad,) = torch.autograd.grad(loss, pred, create_graph=True)
+    (second,) = torch.autograd.grad(grad[0, 0], pred)
+    assert grad.isfinite().all() and second.isfinite().all() and second[0, 1] == 0 != second[0, 0]
+
+
+# Figures of the tests of the authors' TensorFlow code (google/bi-tempered-loss)
+AUTHORS_PRED = torch.tensor([[-0.5, 0.1, 2.0], [0.1, 1.5, -5.0], [4.0, -3.0, -6.0]])
+
+
+def test_equals_the_published_values():
+    soft = torch.tensor([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1], [0.2, 0.8, 0.0]])
+    for t2, expected in ((1.5, [0.02301914, 0.18972909, 0.93874922]), (0.8, [0.21646356, 0.41836615, 1.33997854])):
+        assert bi_tempered(AUTHORS_PRED, soft, 0.5, t2).tolist() == pytest.approx(expected, abs=1e-5)
+    smoothed = bi_tempered(AUTHORS_PRED, torch.arange(3), 0.5, 1.5, label_smoothing=0.1)
+    assert smoothed.tolist() == pytest.approx([0.76652711, 0.08627685, 1.35443510], abs=1e-5)
+
+
+@by_temperature
+def test_label_smoothing_is_a_soft_target(t1, t2):
+    # 0.2 of the target in equal parts to the three other classes, or to the other one of two outcomes
+    target = torch.full((3, 4), 0.2 / 3, dtype=torch.float64).scatter(1, LABELS.unsqueeze(1), 0.8)
+    for reduction in ('none', 'mean'):
+        config = dict(type='BiTemperedLoss', t1=t1, t2=t2, label_smoothing=0.2, reduction=reduction)
+        expected = MODELS.build(dict(config, label_smoothing=0.0))(PRED, target)
+        torch.testing.assert_close(MODELS.build(config)(PRED, LABELS), expected)
+    binary = MODELS.build(dict(config, use_sigmoid=True, reduction='none'))(PRED, LABELS)
+    expected = binary_bi_tempered(PRED, 0.2 + 0.6 * F.one_hot(LABELS, 4), t1, t2)
+    torch.testing.assert_close(binary, expected)
+
+
 def test_temperatures_of_one_are_cross_entropy():
     torch.testing.assert_close(bi_tempered(PRED, LABELS, 1.0, 1.0), F.cross_entropy(PRED, LABELS, reduction='none'))
     target = F.one_hot(LABELS, 4).double()
@@ -112,6 +198,9 @@ def test_sigmoid_takes_mmdets_background():
         (dict(t1=-0.1), 't1.*found -0.1'),
         (dict(t1=0.8, t2=0.5), r't2 must be > 0 and >= t1=0.8, found 0.5'),
         (dict(t1=0.0, t2=0.0), 't2.*found 0.0'),
+        (dict(label_smoothing=1.0), r'label_smoothing must be in \[0, 1\), found 1.0'),
+        (dict(label_smoothing=-0.1), 'label_smoothing.*found -0.1'),
+        (dict(label_smoothing='yes'), "label_smoothing.*found 'yes'"),
     ],
 )
 def test_wrong_temperatures(wrong, message):

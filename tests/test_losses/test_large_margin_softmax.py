@@ -66,6 +66,20 @@ def test_a_feature_of_zeros_and_parallel_features_have_finite_gradients():
     assert torch.isfinite(features.grad).all() and torch.isfinite(weight.grad).all()
 
 
+@pytest.mark.parametrize('label', [-1, C, 255])
+@pytest.mark.parametrize('margin', [1, 2])
+def test_labels_out_of_range(label, margin):
+    features, weight, target = inputs()
+    target[3] = label
+    with pytest.raises(ValueError, match=f'Class labels must be from 0 to {C - 1}, found {label}'):
+        large_margin_logits(features, weight, target, margin)
+
+
+def test_an_empty_batch():
+    layer = MODELS.build(dict(type='LargeMarginLinear', in_features=D, out_features=C))
+    assert layer(torch.zeros(0, D), torch.zeros(0, dtype=torch.long)).shape == (0, C)
+
+
 def test_layer_is_linear_without_a_target_and_annealed_with_one():
     schedule = dict(value=3.0, schedulers=[dict(type='LinearParamScheduler', start_factor=1.0, end_factor=0.0, end=4)])
     layer = MODELS.build(dict(type='LargeMarginLinear', in_features=D, out_features=C, annealing=schedule))

@@ -36,10 +36,33 @@ def test_two_exclusive_classes_are_the_binary_loss_of_their_difference():
     torch.testing.assert_close(smooth_zero_one(two, LABELS), binary[:, 0])
 
 
+SOFT = torch.tensor([[0.7, 0.1, 0.2], [0.0, 0.5, 0.5], [1.0, 0.0, 0.0]], dtype=torch.float64)
+
+
 @pytest.mark.parametrize('use_sigmoid', [False, True])
-def test_gradient(use_sigmoid):
-    loss = lambda pred: smooth_zero_one(pred, LABELS, 1.5, use_sigmoid)  # noqa: E731
-    assert torch.autograd.gradcheck(loss, PRED.clone().requires_grad_())
+@pytest.mark.parametrize('target', [LABELS, SOFT], ids=['labels', 'soft'])
+def test_gradient(use_sigmoid, target):
+    loss = lambda pred: smooth_zero_one(pred, target, 1.5, use_sigmoid)  # noqa: E731
+    pred = PRED.clone().requires_grad_()
+    assert torch.autograd.gradcheck(loss, pred)
+    assert (torch.autograd.grad(loss(pred).sum(), pred)[0].abs().sum(1) > 0.01).all()
+
+
+def test_soft_targets_are_the_expectation_over_the_class():
+    by_class = torch.stack([smooth_zero_one(PRED, torch.full((3,), label), 2.0) for label in range(3)], dim=1)
+    torch.testing.assert_close(smooth_zero_one(PRED, SOFT, 2.0), (SOFT * by_class).sum(1))
+    torch.testing.assert_close(smooth_zero_one(PRED, torch.eye(3)[LABELS], 2.0), smooth_zero_one(PRED, LABELS, 2.0))
+    # With sigmoid over the two outcomes of each class
+    yes, no = (smooth_zero_one(PRED, torch.full((3, 3), value), 2.0, True) for value in (1.0, 0.0))
+    torch.testing.assert_close(smooth_zero_one(PRED, SOFT, 2.0, True), SOFT * yes + (1 - SOFT) * no)
+
+
+def test_soft_target_by_hand():
+    # Classes 1 and 2 with probability 1/2 each: margins 2 - 0 and 0 - 2, (0.1192 + 0.8808) / 2
+    assert smooth_zero_one(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.5, 0.5]])).item() == pytest.approx(0.5)
+    assert smooth_zero_one(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.75, 0.25]])).item() == pytest.approx(
+        0.75 / (1 + math.exp(2)) + 0.25 / (1 + math.exp(-2))
+    )
 
 
 def test_module_and_wrong_precision():

@@ -153,6 +153,19 @@ def test_predictions_do_not_depend_on_the_losses():
     assert all((result.pred_instances.scores <= 1).all() for result in results)
 
 
+def test_a_head_with_encoded_boxes_takes_the_iou_balanced_loss():
+    config = retinanet()
+    config['bbox_head'].update(
+        reg_decoded_bbox=False, loss_bbox=dict(type='IoUBalancedSmoothL1Loss', beta=0.11, bbox_coder=CODER)
+    )
+    loss = MODELS.build(ConfigDict(config)).loss(*batch())['loss_bbox']
+    sum(loss).backward()
+    assert sum(loss) > 0
+    config['bbox_head']['loss_bbox'].pop('bbox_coder')
+    with pytest.raises(ValueError, match='For encoded boxes set reg_decoded_bbox=True in the head'):
+        MODELS.build(ConfigDict(config)).loss(*batch())
+
+
 def test_quality_heads_take_the_iou_balanced_loss():
     head = MODELS.build(
         ConfigDict(

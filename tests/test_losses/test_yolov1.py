@@ -5,7 +5,14 @@ import pytest
 import torch
 from literal_yolov1 import literal_parts
 
-from slf_mmdet.losses.yolov1 import PARTS, split_output, to_image_boxes, yolov1_parts, yolov1_targets
+from slf_mmdet.losses.yolov1 import (
+    PARTS,
+    split_output,
+    squared_class_error,
+    to_image_boxes,
+    yolov1_parts,
+    yolov1_targets,
+)
 
 S, B, C = 7, 2, 3
 
@@ -141,6 +148,13 @@ def test_the_first_of_two_objects_in_a_cell_keeps_it():
         x, y, w, h, _ = objects[0]
         expected = (x * S % 1) ** 2 + (y * S % 1) ** 2 + w + h
         assert parts['coord'].tolist() == pytest.approx([0, expected, expected])
+
+
+@pytest.mark.parametrize('label', [-1, C, 255])
+def test_labels_out_of_range(label):
+    for class_loss in (squared_class_error, lambda scores, labels, kept: scores.sum(1)):
+        with pytest.raises(ValueError, match=f'Class labels must be from 0 to {C - 1}, found {label}'):
+            parts_of(blank(), [[(0.5, 0.5, 0.2, 0.2, 0), (0.1, 0.5, 0.2, 0.2, label)]], class_loss=class_loss)
 
 
 def test_images_without_objects():
