@@ -49,8 +49,9 @@ def yolov1_targets(boxes: Tensor, labels: Tensor, image: Tensor, num_images: int
     """Assigns the M objects of a batch to cells.
 
     An object belongs to the cell that contains its centre; a centre on the right or bottom edge of the image belongs to
-    the last cell. Of several objects in one cell the first one listed is kept, as in darknet, which shuffles the
-    objects of an image before.
+    the last cell. Of several objects in one cell the first one listed is kept. So it is in darknet, but that shuffles
+    the objects of an image whenever it loads it, as :class:`~slf_mmdet.datasets.ShuffleInstances` does in a training
+    pipeline. Without it only the first object of a cell is ever a target.
 
     Args:
         boxes: ``(M, 4)`` centre x, centre y, width, height as fractions of the image.

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmdet.registry import DATASETS, METRICS
+from mmdet.registry import DATASETS, METRICS, TRANSFORMS
+from mmdet.structures.bbox import HorizontalBoxes
 from mmengine.config import Config
 from mmengine.runner import set_random_seed
 
@@ -123,6 +124,28 @@ def test_image_stays_when_its_objects_are_too_small(build, name):
     # 1 pixel of 1000 is less than 0.5 pixels of 448.
     sample = build(name, 'train', (500, 400, 501, 401), size=(1000, 800))[0]
     assert len(sample['data_samples'].gt_instances) == (1 if name == NOT_AUGMENTED else 0)
+
+
+def test_boxes_are_kept_from_darknets_share_of_the_side(name):
+    train = leaves(load(name).train_dataloader.dataset)
+    filters = [step for leaf in train for step in leaf.pipeline if step.type == 'FilterAnnotations']
+    assert len(filters) == (0 if name == NOT_AUGMENTED else len(train))
+    side = SIZES[name]
+    for config in filters:
+        # Sides of 0.0049 and 0.0051 of the image's
+        boxes = [[0.0, 0.0, width * side, height * side] for width in (0.0049, 0.0051) for height in (0.0049, 0.0051)]
+        results = dict(gt_bboxes=HorizontalBoxes(boxes), gt_bboxes_labels=torch.arange(4).numpy())
+        assert TRANSFORMS.build(config)(results)['gt_bboxes_labels'].tolist() == [3]
+
+
+def test_the_order_of_the_objects_is_darknets_at_448_px(build, name):
+    """The others have results that were published without it."""
+    dataset = build(name, 'train', (30, 30, 50, 50), (32, 32, 52, 52))
+    firsts = set()
+    for _ in range(20):
+        first, second = dataset[0]['data_samples'].gt_instances.bboxes.tensor[:, 1].tolist()
+        firsts.add(first < second)
+    assert firsts == ({True, False} if name == 'voc0712_448' else {True})
 
 
 def test_difficult_is_neither_target_nor_background(build, name):

@@ -6,7 +6,8 @@ backend_args = None
 
 # YOLO's augmentation (Redmon et al., CVPR 2016, section 2.2): scale and translation up to 20 %,
 # exposure (Brightness) and saturation (Color) up to a factor of 1.5, flip. A box that leaves the
-# image goes, with its label; one that is cut is clipped and kept down to 2 pixels, as in darknet.
+# image goes, with its label; one that is cut is clipped and kept from 0.005 of the
+# side of the image, as in darknet. Boxes are shuffled, too: of several in a cell the first is its target.
 train_pipeline = [
     dict(type='LoadImageFromFile', backend_args=backend_args),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -21,7 +22,8 @@ train_pipeline = [
     dict(type='Brightness', min_mag=1 / 1.5, max_mag=1.5),
     dict(type='Color', min_mag=1 / 1.5, max_mag=1.5),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(2, 2), keep_empty=False),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(0.005 * img_scale[0], 0.005 * img_scale[1]), keep_empty=False),
+    dict(type='ShuffleInstances'),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [

@@ -38,6 +38,9 @@ LEAKY_SLOPE = 0.1
 class YOLOV1Head(BaseDenseHead):
     """Predicts B boxes with confidences and C class scores in each of S x S cells.
 
+    Of several objects in one cell only the first one listed is a target: see
+    :class:`~slf_mmdet.datasets.ShuffleInstances`, which darknet's training has, for the pipeline.
+
     Args:
         num_classes: C.
         in_channels: channels of the backbone's last feature map, which must be S x S after pooling.
