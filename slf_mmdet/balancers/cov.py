@@ -24,6 +24,10 @@ class CoVBalancer(LossBalancer):
     at the base weights :math:`\lambda` and stay there as long as no part varies; they always sum to
     :math:`W = \sum_i \lambda_i`. The first ratio is 1.
 
+    The authors' code (https://github.com/rickgroen/cov-weighting) weighs step t with the statistics up to step t - 1,
+    and the first two steps equally: these are the weights of the formula, one step later. It adds 1e-8 to the variance,
+    and can take exponential means, which are not here.
+
     Args:
         kwargs: see :class:`LossBalancer`.
     """

@@ -25,9 +25,15 @@ class SoftAdaptBalancer(LossBalancer):
     - ``'ratio'``: :math:`\ell_i^{(t)} / \ell_i^{(t-1)}`, which has no unit: how later papers and libraries have it;
     - ``'difference'``: :math:`\ell_i^{(t)} - \ell_i^{(t-1)}`, as in the paper;
     - ``'normalized'``: the differences divided by the sum of their magnitudes, the paper's variant for parts of
-      different sizes.
+      different sizes; see below.
 
     Unlike :class:`~slf_mmdet.balancers.DWABalancer` it sees the current step.
+
+    The authors' package (https://github.com/dr-aheydari/SoftAdapt) divides by the sum of the differences themselves:
+    where most parts fall that is negative, which gives the most weight to the part that falls fastest, and where some
+    rise it may be near 0. Their first script divides by the sum of magnitudes, as here. The package estimates the
+    changes by finite differences over several values, here between two means; its variant that multiplies by the losses
+    is not here.
 
     Args:
         beta: how strongly the weights react; the paper's is 0.1. Negative values favour the parts that fall fastest.

@@ -30,6 +30,11 @@ class STCHBalancer(LossBalancer):
     :math:`\mu` tends to :class:`~slf_mmdet.balancers.LogBalancer`, a small one to the maximum alone. A part that is 0
     or less keeps its base weight in that step.
 
+    The authors' code (https://github.com/Xi-L/STCH) is in epochs and without base weights: for four epochs and the next
+    one it minimises :math:`\sum_i \log \ell_i`, where the warm-up here is under the base weights; its nadir is the mean
+    over the last of these epochs alone, here over the whole warm-up; and the gradient after it is that of the soft
+    maximum times n, here times :math:`\sum_j \lambda_j \ell_j`.
+
     Gradients accumulated over small batches are not those of one batch, as each has weights of its own.
 
     Args:

@@ -4,7 +4,7 @@ from statistics import fmean, pstdev
 
 import pytest
 import torch
-from registry import BASE, build, constant_inputs, observe, weights_of
+from registry import BASE, PARTS, build, constant_inputs, observe, weights_of
 
 BASE = BASE.tolist()
 
@@ -27,6 +27,32 @@ def test_equals_the_literal_formula():
     losses, weights = observe(build('CoVBalancer'), 12)
     for ours, expected in zip(weights, literal(losses)):
         assert ours == pytest.approx(expected, rel=1e-4)
+
+
+def authors(losses):
+    """The weights of each step in the authors' code: by the statistics before it, of which it takes the losses last."""
+    weights, mean_loss, mean_ratio, deviation = [], None, [0.0] * 4, [0.0] * 4
+    for t, now in enumerate(losses):
+        ratios = [1.0] * 4 if t == 0 else [a / b for a, b in zip(now, mean_loss)]
+        if t < 2:
+            weights.append([1 / 4] * 4)
+        else:
+            variation = [(s / t + 1e-8) ** 0.5 / m for s, m in zip(deviation, mean_ratio)]
+            weights.append([value / sum(variation) for value in variation])
+        for i, ratio in enumerate(ratios):
+            new = mean_ratio[i] + (ratio - mean_ratio[i]) / (t + 1)
+            deviation[i] += (ratio - mean_ratio[i]) * (ratio - new)
+            mean_ratio[i] = new
+        mean_loss = list(now) if t == 0 else [m + (a - m) / (t + 1) for m, a in zip(mean_loss, now)]
+    return weights
+
+
+def test_weights_are_those_of_the_authors_code_one_step_earlier():
+    losses, weights = observe(build('CoVBalancer', base_weights=dict.fromkeys(PARTS, 1.0)), 12)
+    theirs = authors(losses)
+    for t in range(1, 11):
+        assert weights[t] == pytest.approx([4 * value for value in theirs[t + 1]], rel=1e-3), t
+    assert weights[0] == [1.0] * 4 and theirs[0] == theirs[1] == [0.25] * 4
 
 
 def test_constant_losses_keep_the_base_weights():

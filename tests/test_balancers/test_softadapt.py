@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from registry import BASE, build, observe
+from registry import BASE, PARTS, build, constant_inputs, observe, weights_of
 
 BASE = BASE.tolist()
 
@@ -29,6 +29,20 @@ def test_equals_the_literal_formula(rate, beta):
     losses, weights = observe(build('SoftAdaptBalancer', rate=rate, beta=beta), 7)
     for ours, expected in zip(weights, literal(losses, beta, rate)):
         assert ours == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_fastest_part_gets_the_least_weight_where_all_fall():
+    """In the authors' package it gets the most: the sum that they divide by is negative."""
+    before, now = [4.0, 3.0, 2.0, 1.0], [2.0, 2.5, 1.8, 0.9]
+    balancer = build('SoftAdaptBalancer', rate='normalized', base_weights=dict.fromkeys(PARTS, 1.0))
+    for values in (before, now):
+        out = balancer(*constant_inputs(values))
+    weights = weights_of(out).tolist()
+    differences = [b - a for a, b in zip(before, now)]  # -2, -0.5, -0.2, -0.1: the sum is -2.8
+    by_magnitude = [math.exp(value / 2.8) for value in differences]
+    assert weights == pytest.approx([4 * value / sum(by_magnitude) for value in by_magnitude], rel=1e-5)
+    by_sum = [math.exp(value / -2.8) for value in differences]
+    assert weights.index(min(weights)) == 0 == by_sum.index(max(by_sum))
 
 
 def test_an_interval_compares_its_mean_with_the_one_before():

@@ -48,6 +48,39 @@ def test_zero_parts_do_not_count():
     torch.testing.assert_close(weights_of(out), BASE)
 
 
+def authors_gradients(losses, features, epoch_of, warmup_epoch, mu):
+    """Gradients of the objectives in the authors' code, step by step: no base weights, a nadir of one epoch."""
+    recorded, gradients = [], []
+    for step, values in enumerate(losses):
+        if epoch_of(step) <= warmup_epoch:
+            objective = values.log().sum()
+            if epoch_of(step) == warmup_epoch:
+                recorded.append(values.detach())
+        else:
+            nadir = torch.stack(recorded).mean(0)
+            objective = mu * ((values / nadir).log() / mu).exp().sum().log() * len(values)
+        gradients.append(torch.autograd.grad(objective, features[step], retain_graph=True)[0])
+    return gradients
+
+
+@pytest.mark.parametrize('mu', [0.5, 2.0])
+def test_differences_from_the_authors_code_are_the_documented_ones(mu):
+    """Two epochs of warm-up, two steps each, whose second has the same mean losses as both together."""
+    equal = dict.fromkeys(PARTS, 1.0)
+    balancer = build('STCHBalancer', mu=mu, warmup=4, base_weights=equal)
+    inputs = [random_inputs(seed=seed) for seed in (0, 1, 0, 1, 5, 6)]
+    losses = [torch.stack([parts[name].mean() for name in PARTS]) for parts, _ in inputs]
+    features = [features for _, features in inputs]
+    theirs = authors_gradients(losses, features, lambda step: step // 2, warmup_epoch=1, mu=mu)
+    for step, (parts, _) in enumerate(inputs):
+        (ours,) = torch.autograd.grad(objective(balancer(parts, features[step])), features[step], retain_graph=True)
+        if step < 4:  # the sum, not that of the logarithms
+            (expected,) = torch.autograd.grad(losses[step].sum(), features[step], retain_graph=True)
+        else:
+            expected = theirs[step] / len(PARTS) * losses[step].sum().detach()
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ('wrong', 'message'),
     [
