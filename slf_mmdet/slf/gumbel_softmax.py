@@ -24,6 +24,9 @@ def multiple_gumbel_softmax(
     generator, so that a resumed run can draw what the uninterrupted one would have drawn; all K samples come from
     one vectorised draw, in fp32 at least.
 
+    ``torch.compile`` cannot trace a generator: it leaves the draw out of the graph, with the same result, but with
+    ``fullgraph=True`` that is an error of torch. Without a generator it compiles as a whole.
+
     Args:
         log_p: logarithm of the probabilities, or any logits, shape ``(..., n)``.
         num_samples: K >= 1. K = 1 selects one entry; K to infinity tends to softmax (with ``hard=True``).

@@ -25,7 +25,11 @@ class SelectiveCode(NamedTuple):
 
 
 class Sampler(nn.Module, metaclass=ABCMeta):
-    """Draws weights from log-probabilities, once per training step."""
+    """Draws weights from log-probabilities, once per training step.
+
+    Those with a generator, which is made anew in every step, cannot be part of a whole graph of ``torch.compile``. The
+    losses that have a sampler exclude themselves from compilation, so ``fullgraph=True`` is not for them.
+    """
 
     @abstractmethod
     def forward(self, log_p: Tensor, one_for_all: bool = False) -> Tensor:

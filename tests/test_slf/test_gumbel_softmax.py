@@ -106,6 +106,29 @@ def test_half_precision_is_drawn_in_fp32(sample):
     torch.testing.assert_close(samples, sample(log_p.float().expand(n, 2), k, generator=generator()))
 
 
+def compiled(sample, source, fullgraph):
+    torch._dynamo.reset()
+    return torch.compile(lambda log_p: sample(log_p, 3, 0.7, generator=source), backend='eager', fullgraph=fullgraph)
+
+
+@SAMPLERS
+def test_compiled_with_a_generator_it_draws_the_same(sample):
+    log_p, expected = P.log().expand(5, 4), sample(P.log().expand(5, 4), 3, 0.7, generator=generator())
+    assert torch.equal(compiled(sample, generator(), fullgraph=False)(log_p), expected)
+
+
+@SAMPLERS
+def test_as_a_whole_graph_it_compiles_without_a_generator_only(sample):
+    """If the second half fails, torch can trace generators now: correct the docstrings."""
+    log_p = P.log().expand(5, 4)
+    torch.manual_seed(2)
+    expected = sample(log_p, 3, 0.7)
+    torch.manual_seed(2)
+    assert torch.equal(compiled(sample, None, fullgraph=True)(log_p), expected)
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        compiled(sample, generator(), fullgraph=True)(log_p)
+
+
 @pytest.mark.parametrize(
     ('kwargs', 'message'), [(dict(num_samples=0), 'num_samples.*found 0'), (dict(tau=0.0), 'tau.*0.0')]
 )

@@ -42,6 +42,15 @@ def test_relaxed_samples():
     assert torch.equal(sampler(LOG_P), multiple_gumbel_softmax(LOG_P, 2, hard=False, generator=noise))
 
 
+@pytest.mark.parametrize('settings', [dict(tau=1.0), dict(num_samples=30), dict()])
+@DRAWING
+def test_a_setting_that_is_the_default_changes_nothing(kind, settings):
+    """Whether samples are drawn depends on the kind of sampler alone."""
+    found = kind(seed=0, **settings)(LOG_P)
+    assert torch.equal(found, kind(seed=0)(LOG_P))
+    torch.testing.assert_close(found * 30, (found * 30).round(), atol=1e-4, rtol=0)
+
+
 def test_number_of_samples_is_30_by_default():
     assert MultipleGumbelSoftmax().num_samples.at(0) == StratifiedGumbelSoftmax().num_samples.at(0) == 30
 
