@@ -214,6 +214,10 @@ def test_masks_are_those_of_the_given_class(kind):
     torch.testing.assert_close(loss(mask_pred, mask_target, classes), plain(mask_pred, mask_target, classes)[0])
     both = build(kind, [BCE, dict(type='DiceLoss')], use_mask=True, feature_dim=4)
     assert torch.isfinite(both(mask_pred, mask_target, classes))
+    with pytest.raises(ValueError, match='Class labels must be from 0 to 3, found 4'):
+        loss(mask_pred, mask_target, classes + 1)
+    with pytest.raises(ValueError, match='use_mask=True needs the class of each mask as third argument.*found None'):
+        loss(mask_pred, mask_target)
 
 
 @kinds

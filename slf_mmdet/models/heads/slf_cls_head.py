@@ -26,8 +26,8 @@ class SLFClsHead(BaseModule):
         in_channels: channels of the last feature map, or size of the feature vector.
         hidden_channels: widths of fully connected layers before the output layer.
         act_cfg: activation after each hidden layer.
-        classifier: the output layer, ``Linear`` or :class:`~slf_mmdet.losses.LargeMarginLinear`; its sizes are
-            filled in.
+        classifier: the output layer, ``Linear`` or :class:`~slf_mmdet.losses.LargeMarginLinear`, whose margin is on the
+            most probable class where targets are probabilities; its sizes are filled in.
         loss: called with logits (N, C) and class indices (N,), or (N, C) class probabilities from batch augmentation.
             Settings that equal C are filled in if they are not given: ``feature_dim`` of ``StochasticLoss``,
             ``num_channels`` of ``AdaptiveRobustLoss``.
