@@ -101,7 +101,6 @@ class Experiment:
             Run(arm, seed, self.work_dir / arm.folder / f'seed_{seed}')
             for seed, arm in itertools.product(self.seeds, self.arms)
         ]
-        self._configs = {run: self._config(run) for run in self.runs}
 
     def _config(self, run: Run) -> str:
         cfg = run.arm.apply(self.cfg)
@@ -124,14 +123,15 @@ class Experiment:
         Raises:
             ValueError: the work dir holds a run of the same name with other settings.
         """
-        for run, text in self._configs.items():
+        configs = {run: self._config(run) for run in self.runs}
+        for run, text in configs.items():
             path = run.folder / 'config.py'
             if path.is_file() and path.read_text(encoding='utf-8') != text:
                 raise ValueError(
                     f'{path} has other settings than this comparison. Use another --work-dir, or delete the folder '
                     f'{run.folder} to start this run again.'
                 )
-        for run, text in self._configs.items():
+        for run, text in configs.items():
             with writing(run.folder):
                 run.folder.mkdir(parents=True, exist_ok=True)
             write_text(run.folder / 'config.py', text)

@@ -6,7 +6,9 @@ standard input has ended.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import statistics
 import sys
 import traceback
@@ -40,7 +42,8 @@ def main(args: Optional[Sequence[str]] = None) -> int:
     except Exception as error:
         if not is_unwritable(error):
             raise
-        traceback.print_exc()
+        with contextlib.suppress(OSError):  # the log may be on the full disk, too
+            traceback.print_exc()
         return CANNOT_WRITE
     return 0
 
@@ -99,4 +102,7 @@ def repair_last_checkpoint(folder: Path) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    status = main()
+    if status == CANNOT_WRITE:  # Python would end with another status, since it cannot write the rest of the log
+        os._exit(status)
+    sys.exit(status)

@@ -10,7 +10,7 @@ from typing import Mapping
 
 from .files import writing
 
-CANNOT_WRITE = 74  # exit status, EX_IOERR of sysexits.h; the log may be on the full disk, too
+CANNOT_WRITE = 74  # exit status, EX_IOERR of sysexits.h
 WITH_PARENT = '--with-parent'
 
 

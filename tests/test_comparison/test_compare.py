@@ -33,6 +33,15 @@ def read(work_dir):
         return {(line['arm'], int(line['seed'])): line for line in csv.DictReader(file)}
 
 
+def group_exists(leader):
+    """Whether there is a process in the group of one that may have ended."""
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.fixture(scope='module')
 def compared(digits, tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('compared')
@@ -100,9 +109,11 @@ def test_killed_comparison_continues(run_tool, digits, tmp_path):
     deadline = time.time() + 400
     while not (run / 'last_checkpoint').is_file() and time.time() < deadline:
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
-    assert not (run / 'result.json').exists()
+    while group_exists(process.pid) and time.time() < deadline:  # its run ends, too
+        time.sleep(0.05)
+    assert not group_exists(process.pid) and not (run / 'result.json').exists()
     (run / 'last_checkpoint').write_text('')  # as after a kill between opening and writing it
     run_tool('compare.py', *arguments(tmp_path, *args), *options, cwd=digits)
     result = json.loads((run / 'result.json').read_text())
@@ -144,8 +155,7 @@ def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):
         time.sleep(0.05)
     process.terminate()
     assert process.wait(60) == 143
-    with pytest.raises(ProcessLookupError):  # its process group is empty
-        os.killpg(process.pid, 0)
+    assert not group_exists(process.pid)
 
 
 @pytest.mark.parametrize('stubborn', [False, True])
