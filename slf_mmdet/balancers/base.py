@@ -130,6 +130,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         detection_quality: Lazy[DetectionQuality] = None,
         quality_of: Optional[QualityOf] = None,
         image_ids: Sequence[str] = (),
+        parts_at_once: Optional[int] = None,
     ) -> Dict[str, Tensor]:
         """Weighs the parts.
 
@@ -141,6 +142,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             detection_quality: see there.
             quality_of: see there.
             image_ids: see there.
+            parts_at_once: see there.
 
         Returns:
             An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the
@@ -160,6 +162,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             quality_of,
             image_ids,
             self.training,
+            parts_at_once,
         )
         with torch.autocast(step.losses.device.type, enabled=False):
             weights, aux_loss = self.compute_weights(step)

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..utils.numerics import clamp_min_eps
 
 Measure = Callable[[Sequence[Tensor]], Tensor]
+MeasureAll = Callable[[Sequence[Sequence[Tensor]]], Tensor]
 
 
 class DetectionQuality:
@@ -19,21 +20,27 @@ class DetectionQuality:
             ``(N, ...)``, or the feature maps that it predicts from.
         step_scale: length of the step to a solved part, in units of the one that takes it to 0 to first order. 1, and 2
             for a sum of squares of the inputs, which that step takes to exactly 0. One number, or part -> number.
+        measure_all: from k alternatives of the inputs to ``(k,)``, where that is faster than ``measure`` of each.
     """
 
     def __init__(
-        self, measure: Measure, inputs: Sequence[Tensor], step_scale: Union[float, Mapping[str, float]] = 1.0
+        self,
+        measure: Measure,
+        inputs: Sequence[Tensor],
+        step_scale: Union[float, Mapping[str, float]] = 1.0,
+        measure_all: Optional[MeasureAll] = None,
     ) -> None:
         self.measure = measure
         self.inputs = list(inputs)
         self.step_scale = step_scale
+        self._measure_all = measure_all
 
     def value(self) -> Tensor:
         """The quality of the detections as they are: a scalar with its graph."""
         return self.measure(self.inputs)
 
-    def gains(self, losses: Tensor, names: Sequence[str] = ()) -> Tensor:
-        r"""By how much the quality would rise, were one part solved and everything else as it is.
+    def precisions(self, losses: Tensor, names: Sequence[str] = (), which: Optional[Sequence[int]] = None) -> Tensor:
+        r"""The quality of the detections as they are, and as they would be, were one part solved.
 
         Solved is a part after one step of the inputs along its gradient g, of the length that Polyak (1987) gives it:
         :math:`x - r \frac{\ell}{\|g\|^2} g`, with the ``step_scale`` r; for losses per image, image by image.
@@ -41,24 +48,32 @@ class DetectionQuality:
         Args:
             losses: unweighted parts ``(n,)`` or ``(N, n)``, with their graph.
             names: of the n parts, where ``step_scale`` is given by part.
+            which: indices of the k parts that are solved, one after the other; all of them by default.
+
+        Returns:
+            ``(1 + k,)``, detached.
+        """
+        solved = range(losses.shape[-1]) if which is None else which
+        alternatives = [[x.detach() for x in self.inputs]]
+        for index in solved:
+            scale = self.step_scale[names[index]] if isinstance(self.step_scale, Mapping) else self.step_scale
+            steps = self._steps(losses[..., index], scale)
+            alternatives.append(
+                [x.detach() if step is None else (x - step).detach().to(x.dtype) for x, step in zip(self.inputs, steps)]
+            )
+        with torch.no_grad():
+            if self._measure_all is not None:
+                return self._measure_all(alternatives)
+            return torch.stack([self.measure(inputs) for inputs in alternatives])
+
+    def gains(self, losses: Tensor, names: Sequence[str] = ()) -> Tensor:
+        """By how much the quality would rise, were one part solved and everything else as it is; as above.
 
         Returns:
             ``(n,)``, detached; less than 0 where a solved part would do harm.
         """
-        with torch.no_grad():
-            now = self.measure(self.inputs)
-        scales = (
-            [self.step_scale[name] for name in names]
-            if isinstance(self.step_scale, Mapping)
-            else [self.step_scale] * losses.shape[-1]
-        )
-        return torch.stack([self._when_solved(part, r) - now for part, r in zip(losses.unbind(-1), scales)])
-
-    def _when_solved(self, part: Tensor, step_scale: float) -> Tensor:
-        steps = self._steps(part, step_scale)
-        with torch.no_grad():
-            solved = [x if step is None else (x - step).to(x.dtype) for x, step in zip(self.inputs, steps)]
-            return self.measure(solved)
+        found = self.precisions(losses, names)
+        return found[1:] - found[0]
 
     def _steps(self, part: Tensor, step_scale: float) -> List[Optional[Tensor]]:
         """What solves a part, ``(N,)`` or a scalar, once it is subtracted from each input; ``None`` for nothing."""

@@ -35,6 +35,7 @@ class Step:
         quality_of: soft average precision, a scalar with its graph, of the detections of another batch of a data set.
         image_ids: paths or ids of the images of the batch.
         training: whether the balancer learns in this step. Only then processes exchange anything.
+        parts_at_once: how many parts a signal that compares them should look at in one iteration; ``None`` for all.
     """
 
     def __init__(
@@ -48,12 +49,14 @@ class Step:
         quality_of: Optional[QualityOf] = None,
         image_ids: Sequence[str] = (),
         training: bool = True,
+        parts_at_once: Optional[int] = None,
     ) -> None:
         self.losses = losses
         self.names: Tuple[str, ...] = tuple(names)
         self.features = features
         self.image_ids = tuple(image_ids)
         self.training = training
+        self.parts_at_once = parts_at_once
         self._shared_parameters = shared_parameters
         self._output_parameters = output_parameters
         self._detection_quality = detection_quality

@@ -14,8 +14,9 @@ from ...balancers import LossBalancer, checked_balancer
 from ...utils.image_id import image_id
 from ...utils.renamed import check_renamed
 from .loss_parts import EXAMPLE, LossParts
+from .predict_boxes import record_features
 from .probe import Probe, pooled, probe_detector, record_output
-from .quality import detection_quality, quality_of, record_features
+from .quality import detection_quality, quality_of
 
 PARTS = 'parts'
 OWN_SETTINGS = ('type', 'detector_type', 'detector', 'loss_balancer', 'features', 'shared_layer')
@@ -134,6 +135,7 @@ class BalancedDetector(BaseDetector):
             detection_quality=functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples),
             quality_of=functools.partial(quality_of, self),
             image_ids=_image_ids(batch_data_samples),
+            parts_at_once=1,  # each costs a pass through the heads
         )
         return loss_parts.replace(losses, balanced)
 

@@ -1,33 +1,23 @@
 """The detection quality of a detector, as a differentiable function."""
 
-import sys
-from contextlib import ExitStack, contextmanager
-from typing import Any, Iterator, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
 import torch
-from mmdet.models.detectors import BaseDetector
-from mmdet.models.utils import select_single_mlvl
-from mmdet.structures import DetDataSample, SampleList
+from mmdet.models.detectors import RPN, BaseDetector
+from mmdet.structures import SampleList
 from mmdet.structures.bbox import get_box_tensor
-from torch import Tensor, nn
+from mmengine.structures import InstanceData
+from torch import Tensor
 
 from ...balancers import DetectionQuality
 from ...losses.soft_ap import soft_average_precision
 from ...utils.numerics import at_least_fp32
+from .predict_boxes import any_score, evaluating, predict_boxes
 
-
-@contextmanager
-def record_features(detector: BaseDetector) -> Iterator[List[Any]]:
-    """Collects what ``extract_feat`` of the detector returns."""
-    found: List[Any] = []
-    original = detector.extract_feat
-
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        found.append(original(*args, **kwargs))
-        return found[-1]
-
-    with _replaced(detector, 'extract_feat', recorded):
-        yield found
+INSTEAD = (
+    "Take a signal that only needs the losses: signal=dict(type='LossRate'), or dict(type='GradientAlignment', "
+    "target='training_loss')."
+)
 
 
 def detection_quality(
@@ -42,23 +32,45 @@ def detection_quality(
         data_samples: per image its ground truth.
 
     Raises:
-        ValueError: the detector computed its loss without ``extract_feat``.
+        ValueError: the detector computed its loss without ``extract_feat``, or its detections cannot be compared with
+            the ground truth.
     """
+    name = type(detector).__name__
     if not features:
         raise ValueError(
-            f'{type(detector).__name__} does not call extract_feat in its loss: the features that it predicts from are '
-            'not known, so its detection quality cannot be measured. Take a signal that only needs the losses: '
-            "signal=dict(type='LossRate'), or dict(type='GradientAlignment', target='training_loss')."
+            f'{name} does not call extract_feat in its loss: the features that it predicts from are not known, so its '
+            f'detection quality cannot be measured. {INSTEAD}'
         )
     latest: Any = features[-1]
     one = isinstance(latest, Tensor)
+    levels = [latest] if one else latest
+    if not all(isinstance(level, Tensor) and len(level) == len(inputs) for level in levels):
+        raise ValueError(
+            f'{name}.extract_feat does not return one tensor (N, ...) for each level, so its detection quality cannot '
+            f'be measured. {INSTEAD}'
+        )
 
-    def measure(levels: Sequence[Tensor]) -> Tensor:
+    def as_returned(levels: Sequence[Tensor]) -> Any:
         # balancers measure outside autocast, where fp32 layers do not accept features of lower precision
         full = tuple(at_least_fp32(level) for level in levels)
-        return batch_average_precision(detector, full[0] if one else full, inputs, data_samples)
+        return full[0] if one else full
 
-    return DetectionQuality(measure, [latest] if one else latest)
+    def measure(levels: Sequence[Tensor]) -> Tensor:
+        return batch_average_precision(detector, as_returned(levels), inputs, data_samples)
+
+    def measure_all(alternatives: Sequence[Sequence[Tensor]]) -> Tensor:
+        number = len(alternatives)
+        together = as_returned([torch.cat(levels) for levels in zip(*alternatives)])
+        found = predict_boxes(detector, together, inputs.repeat(number, 1, 1, 1), list(data_samples) * number)
+        return torch.stack(
+            [
+                _average_precision(detector, found[len(inputs) * i : len(inputs) * (i + 1)], data_samples)
+                for i in range(number)
+            ]
+        )
+
+    _check_once(detector, as_returned(levels), inputs, data_samples)
+    return DetectionQuality(measure, levels, measure_all=measure_all)
 
 
 def quality_of(detector: BaseDetector, data: Mapping[str, Any]) -> Tensor:
@@ -66,14 +78,15 @@ def quality_of(detector: BaseDetector, data: Mapping[str, Any]) -> Tensor:
     data = detector.data_preprocessor(data, False)
     with evaluating(detector):
         features = detector.extract_feat(data['inputs'])
+    _check_once(detector, features, data['inputs'], data['data_samples'])
     return batch_average_precision(detector, features, data['inputs'], data['data_samples'])
 
 
 def batch_average_precision(detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList) -> Tensor:
     """Soft average precision of the detections of a batch.
 
-    The heads predict from given features, in evaluation mode, so that no statistics are updated. Detections below the
-    score threshold of the detector's ``test_cfg`` do not count.
+    The heads predict from given features, see :func:`predict_boxes`. Detections below the score threshold of the
+    detector's ``test_cfg`` do not count. Proposals of an RPN count without regard to the class.
 
     Args:
         detector: of mmdet.
@@ -85,73 +98,61 @@ def batch_average_precision(detector: BaseDetector, features: Any, inputs: Tenso
         A scalar in [0, 1]; where gradients are enabled its graph goes back to the features, see
         :func:`~slf_mmdet.losses.soft_average_precision`.
     """
-    blank = [DetDataSample(metainfo=sample.metainfo) for sample in data_samples]
-    with ExitStack() as stack:
-        stack.enter_context(evaluating(detector))
-        stack.enter_context(_replaced(detector, 'extract_feat', lambda *args, **kwargs: features))
-        if torch.is_grad_enabled():
-            stack.enter_context(keeping_the_graph(detector))
-        predictions = [sample.pred_instances for sample in detector.predict(inputs, blank, rescale=False)]
-    objects = [sample.gt_instances for sample in data_samples]
-    precision = soft_average_precision(
-        torch.cat([get_box_tensor(found.bboxes) for found in predictions]).float(),
-        torch.cat([found.scores for found in predictions]).float(),
-        torch.cat([found.labels for found in predictions]),
-        _image_index(predictions, inputs.device),
-        torch.cat([get_box_tensor(instances.bboxes) for instances in objects]),
-        torch.cat([instances.labels for instances in objects]),
-        _image_index(objects, inputs.device),
-    )
+    precision = _average_precision(detector, predict_boxes(detector, features, inputs, data_samples), data_samples)
     levels = [features] if isinstance(features, Tensor) else features
     return precision + sum(0 * level.sum() for level in levels)  # a graph, even where nothing was detected
 
 
-@contextmanager
-def evaluating(detector: nn.Module) -> Iterator[None]:
-    """Evaluation mode within the context; afterwards each module is in its previous mode."""
-    modes = {module: module.training for module in detector.modules()}
-    detector.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+def _average_precision(detector: BaseDetector, found: List[InstanceData], data_samples: SampleList) -> Tensor:
+    objects = [sample.gt_instances for sample in data_samples]
+    labels = torch.cat([instances.labels for instances in objects])
+    boxes = torch.cat([get_box_tensor(each.bboxes) for each in found]).float()
+    return soft_average_precision(
+        boxes,
+        torch.cat([each.scores for each in found]).float(),
+        torch.cat([each.labels for each in found]),
+        _image_index(found, boxes.device),
+        torch.cat([get_box_tensor(instances.bboxes) for instances in objects]),
+        torch.zeros_like(labels) if isinstance(detector, RPN) else labels,
+        _image_index(objects, boxes.device),
+    )
 
 
-@contextmanager
-def keeping_the_graph(detector: BaseDetector) -> Iterator[None]:
-    """Makes dense heads of mmdet keep the graph of their predictions, which ``select_single_mlvl`` detaches.
+def _check_once(detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList) -> None:
+    """Checks in the first measurement of a run that the detections of this detector can match its ground truth.
 
-    The function is replaced in the modules of the detector's classes within the context, since mmdet has no option for
-    it.
+    Where it detects nothing yet, detections of any score are looked at.
+
+    Raises:
+        ValueError: it cannot predict from its training batch, or what it predicts are no boxes.
     """
-
-    def attached(tensors: List[Tensor], batch_id: int, detach: bool = True) -> List[Tensor]:
-        return select_single_mlvl(tensors, batch_id, detach=False)
-
-    classes = {cls for module in detector.modules() for cls in type(module).__mro__}
-    homes = {sys.modules[cls.__module__] for cls in classes}
-    with ExitStack() as stack:
-        for home in homes:
-            if getattr(home, 'select_single_mlvl', None) is select_single_mlvl:
-                stack.enter_context(_replaced(home, 'select_single_mlvl', attached))
-        yield
+    if vars(detector).get('_predicts_boxes'):
+        return
+    name = type(detector).__name__
+    try:
+        with torch.no_grad():
+            found = predict_boxes(detector, features, inputs, data_samples)
+            if not sum(map(len, found)):
+                with any_score(detector):
+                    found = predict_boxes(detector, features, inputs, data_samples)
+            _average_precision(detector, found, data_samples)
+            boxes = torch.cat([get_box_tensor(each.bboxes) for each in found])
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except Exception as error:
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(
+            f'{name} does not predict boxes from its training batch ({reason}), so its detection quality cannot be '
+            f'measured. {INSTEAD}'
+        ) from error
+    if len(boxes) and not boxes.any():
+        raise ValueError(
+            f'{name} predicts masks without boxes: all its boxes are 0, and would never match an object. So its '
+            f'detection quality cannot be measured. {INSTEAD}'
+        )
+    object.__setattr__(detector, '_predicts_boxes', True)
 
 
 def _image_index(instances: List[Any], device: torch.device) -> Tensor:
     counts = torch.tensor([len(some.labels) for some in instances])
     return torch.arange(len(counts)).repeat_interleave(counts).to(device)
-
-
-@contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Replaces an attribute of an object or module within the context."""
-    before = vars(owner).get(name)
-    object.__setattr__(owner, name, value)
-    try:
-        yield
-    finally:
-        if before is None:
-            object.__delattr__(owner, name)
-        else:
-            object.__setattr__(owner, name, before)

@@ -7,7 +7,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from .quality import evaluating
+from .predict_boxes import evaluating
 
 
 @MODELS.register_module()

@@ -1,8 +1,11 @@
 """Parts by the average precision that is lost with them."""
 
+import logging
 from typing import Dict, Optional
 
+import torch
 from mmdet.registry import TASK_UTILS
+from mmengine.logging import print_log
 from torch import Tensor
 
 from ...balancers.step import Step
@@ -10,6 +13,7 @@ from ...utils.running_mean import RunningMean
 from .base import ComparingSignal
 
 LEAST_TOTAL = 0.1  # of average precision
+MANY_BLANK = 50
 
 
 @TASK_UTILS.register_module()
@@ -33,7 +37,12 @@ class DeltaAP(ComparingSignal):
     normalisation.
 
     Cost of a measurement: for each part a backward pass from the loss to the output of the YOLOv1 head, or to the
-    features of ``BalancedDetector``'s detector, and the detections that follow, non-maximum suppression included.
+    features of ``BalancedDetector``'s detector, and the detections that follow, non-maximum suppression included,
+    masks not. There one part is measured at a time, see :class:`ComparingSignal`.
+
+    Weights stay at the prior as long as neither the detections nor those with a part solved find an object. In the
+    first iterations of a training that is as it should be; after 50 measurements without an object a warning says so
+    once.
 
     Args:
         num_parts: see :class:`Signal`.
@@ -47,6 +56,8 @@ class DeltaAP(ComparingSignal):
     def __init__(self, num_parts: int, momentum: float = 0.999, interval: Optional[int] = None) -> None:
         super().__init__(num_parts, momentum, interval)
         self.gains = RunningMean(num_parts, momentum)
+        self.register_buffer('blank', torch.zeros((), dtype=torch.long))  # measurements in a row that found no object
+        self.blank: Tensor
 
     def monitored(self) -> Dict[str, Tensor]:
         """``ap_lost``: the mean average precision lost with each part so far."""
@@ -57,7 +68,24 @@ class DeltaAP(ComparingSignal):
             "Or take a signal that reads the losses alone: signal=dict(type='LossRate'), or dict(type='RelativeLoss')."
         )
         quality = step.detection_quality(self.label, instead)
-        self.gains.update(step.average(quality.gains(step.losses, step.names).to(self.gains.average)))
+        which = self.turn.parts(step.parts_at_once)
+        found = step.average(quality.precisions(step.losses, step.names, which).to(self.gains.average))
+        self._warn_if_blank(found)
+        gains = self.turn.collect(which, (found[1:] - found[0]).unsqueeze(0))
+        if gains is not None:
+            self.gains.update(gains[0])
+
+    def _warn_if_blank(self, precisions: Tensor) -> None:
+        self.blank = torch.where((precisions == 0).all(), self.blank + 1, 0)
+        if int(self.blank) == MANY_BLANK:
+            print_log(
+                f'{self.label}: the average precision of the last {MANY_BLANK} measured batches was exactly 0, also '
+                'with any part of the loss solved. Until an object is found the weights stay at their prior. If the '
+                "metric of the evaluation is above 0, lower score_thr in the detector's test_cfg; if it stays 0, take "
+                "signal=dict(type='LossRate').",
+                'current',
+                logging.WARNING,
+            )
 
     def _costs_now(self, prior_weights: Tensor) -> Tensor:
         gains = self.gains.mean.clamp_min(0)

@@ -1,6 +1,6 @@
 """Parts that turn the step of the detector towards better detections of other images."""
 
-from typing import Optional
+from typing import Optional, Sequence
 
 import torch
 from mmdet.registry import TASK_UTILS
@@ -47,7 +47,8 @@ class GradientAlignment(ComparingSignal):
     are orthogonal.
 
     Cost of a measurement: a backward pass of each part down to the shared parameters, and with
-    ``target='detection_quality'`` the prediction and its backward pass.
+    ``target='detection_quality'`` the prediction and its backward pass. In ``BalancedDetector`` one part is measured at
+    a time, beside the weighted sum, see :class:`ComparingSignal`.
 
     Args:
         num_parts: see :class:`Signal`.
@@ -84,33 +85,45 @@ class GradientAlignment(ComparingSignal):
 
     def _measure(self, step: Step, prior_weights: Tensor, weights: Tensor) -> None:
         parameters = step.shared_parameters(self.label, "Or take signal=dict(type='DeltaAP').")
-        gradients = step.average(part_gradients(step.losses, parameters))
         if self.target == 'training_loss':
-            wanted = -prior_weights @ gradients
+            wanted = -step.average(gradient(mean_over_images(step.losses) @ prior_weights, parameters))
         else:
             instead = f"Or take signal=dict(type='{type(self).__name__}', target='training_loss')."
             quality = step.detection_quality(self.label, instead).value()
             wanted = step.average(gradient(quality, parameters))
         before = self.target_gradient if len(self.target_gradient) else None
-        self._remember_target(wanted, gradients)
-        if before is not None:
-            self._align(step, gradients, weights, before)
-
-    def _remember_target(self, wanted: Tensor, gradients: Tensor) -> None:
-        """The gradient that the next measurement compares with, unless something is not finite."""
         if not len(self.target_gradient):
             self.target_gradient = torch.zeros_like(wanted)
-        finite = wanted.isfinite().all() & gradients.isfinite().all()
+        total = self._align(step, parameters, weights, before)
+        # The gradient that the next measurement compares with, unless something is not finite
+        finite = wanted.isfinite().all() & total.isfinite().all()
         self.target_gradient = torch.where(finite, wanted, self.target_gradient)
 
-    def _align(self, step: Step, gradients: Tensor, weights: Tensor, target_gradient: Tensor) -> None:
-        """Takes in the :math:`t_i` of the class docstring."""
-        weighted = gradients * step.average(mean_over_images(weights)).unsqueeze(1)
-        total = weighted.sum(0)
-        along = weighted @ target_gradient
-        alignment = weighted @ total / clamp_min_eps(total.square().sum()) * along.sum() - along
-        self.alignment.update(alignment)
-        self.sq_alignment.update(alignment.square(), also_finite=alignment)
+    def _align(
+        self, step: Step, parameters: Sequence[Tensor], weights: Tensor, target_gradient: Optional[Tensor]
+    ) -> Tensor:
+        """Takes in the :math:`t_i` of the class docstring, if there is a target.
+
+        Returns:
+            G, ``(D,)``.
+        """
+        which = self.turn.parts(step.parts_at_once)
+        weights = step.average(mean_over_images(weights))
+        chosen = torch.tensor(which, device=weights.device)
+        gradients = step.average(part_gradients(step.losses[..., chosen], parameters))
+        weighted = gradients * weights[chosen].unsqueeze(1)
+        if len(which) == self.num_parts:
+            total = weighted.sum(0)
+        else:
+            total = step.average(gradient(mean_over_images(step.losses) @ weights, parameters))
+        if target_gradient is not None:
+            share = weighted @ total / clamp_min_eps(total.square().sum())
+            alignment = share * (total @ target_gradient) - weighted @ target_gradient
+            measured = self.turn.collect(which, torch.stack([alignment, alignment.square()]))
+            if measured is not None:
+                self.alignment.update(measured[0])
+                self.sq_alignment.update(measured[1], also_finite=measured[0])
+        return total
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
         saved = state_dict.get(f'{prefix}target_gradient')

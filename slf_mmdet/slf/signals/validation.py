@@ -8,7 +8,7 @@ from mmengine import dist
 from mmengine.dataset import pseudo_collate
 from torch import Tensor
 
-from ...balancers.part_gradients import gradient, part_gradients
+from ...balancers.part_gradients import gradient
 from ...balancers.step import Step
 from ...utils.checks import is_count, require
 from ...utils.image_id import image_id
@@ -73,8 +73,7 @@ class ValidationSignal(GradientAlignment):
         parameters = step.shared_parameters(self.label, instead)
         quality = step.quality_of(self._next_batch(step), self.label, instead)
         wanted = step.average(gradient(quality, parameters))
-        gradients = step.average(part_gradients(step.losses, parameters))
-        self._align(step, gradients, weights, wanted)
+        self._align(step, parameters, weights, wanted)
 
     def _next_batch(self, step: Step) -> dict:
         dataset = self._loaded()

@@ -45,9 +45,10 @@ def test_it_measures_what_moves_the_decision_network(uninterrupted):
     balancer = balancer_of(runner.model)
     found = balancer.signal.alignment.mean
     assert found.isfinite().all() and found.abs().max() > 0
-    # the sum of the t_i of the formula is 0: what a part gains in direction, others lose
-    assert found.sum().abs() < 1e-4 * found.abs().sum()
-    assert state[prefix_of(name) + 'batches.steps'] == 4 == state[prefix_of(name) + 'alignment.count']
+    if name == 'yolov1':  # the sum of the t_i of the formula is 0: what a part gains in direction, others lose
+        assert found.sum().abs() < 1e-4 * found.abs().sum()
+    assert state[prefix_of(name) + 'batches.steps'] == 4
+    assert state[prefix_of(name) + 'alignment.count'] == (4 if name == 'yolov1' else 2)  # of its two parts in turn
     assert balancer.decision_network.output.weight.abs().sum() > 0  # it starts at 0
 
 
