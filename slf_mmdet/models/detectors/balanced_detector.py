@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import types
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Type
 
 import torch
@@ -84,7 +85,7 @@ class BalancedDetector(BaseDetector):
                 f'{type(detector).__name__} balances its loss itself, in {own[0]}: give {own[0]} the balancer, and '
                 'leave BalancedDetector out.'
             )
-        detector.__class__ = _balanced_class(type(detector))
+        detector.__class__ = _balanced_class(type(detector))  # type: ignore[arg-type]
         return detector
 
     def __init__(  # of what is added: the detector is complete by now
@@ -155,7 +156,7 @@ class BalancedDetector(BaseDetector):
 @functools.cache
 def _balanced_class(detector_class: type) -> type:
     bases, name = (BalancedDetector, detector_class), f'Balanced{detector_class.__name__}'
-    return type(BalancedDetector)(name, bases, dict(detector_class=detector_class, __module__=__name__))
+    return types.new_class(name, bases, exec_body=lambda body: body.update(detector_class=detector_class))
 
 
 def _empty(detector_class: type) -> Any:

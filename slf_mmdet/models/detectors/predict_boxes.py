@@ -17,6 +17,8 @@ from mmdet.structures import DetDataSample, SampleList
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+# Proposals of an image for the heads behind an RPN; tests take 1,000, a training step trains on 512
+NUM_PROPOSALS = 256
 # Of images that no pipeline has padded; CenterNet and CornerNet subtract it
 NO_BORDER = (0.0, 0.0, 0.0, 0.0)
 # The latter two are SOLO's, whose masks have scores, too
@@ -28,7 +30,8 @@ def predict_boxes(
 ) -> List[InstanceData]:
     """The detections of images, predicted in evaluation mode from features that ``extract_feat`` returned before.
 
-    No statistics are updated, and masks are not predicted where boxes do not depend on them.
+    No statistics are updated, masks are not predicted where boxes do not depend on them, and the heads behind an RPN
+    see :data:`NUM_PROPOSALS` of an image at most.
 
     Args:
         detector: of mmdet.
@@ -45,6 +48,7 @@ def predict_boxes(
     with ExitStack() as stack:
         stack.enter_context(evaluating(detector))
         stack.enter_context(boxes_only(detector))
+        stack.enter_context(fewer_proposals(detector))
         stack.enter_context(replaced(detector, 'extract_feat', lambda *args, **kwargs: features))
         if torch.is_grad_enabled():
             stack.enter_context(keeping_the_graph(detector))
@@ -100,6 +104,18 @@ def boxes_only(detector: BaseDetector) -> Iterator[None]:
         if isinstance(detector, SingleStageInstanceSegmentor) and detector.with_bbox:
             head = detector.mask_head
             stack.enter_context(replaced(head, 'predict', _given_results(head.predict)))
+        yield
+
+
+@contextmanager
+def fewer_proposals(detector: BaseDetector) -> Iterator[None]:
+    """Within the context, an RPN proposes :data:`NUM_PROPOSALS` boxes of an image at most."""
+    rpn = getattr(detector, 'rpn_head', None)
+    if rpn is None or not isinstance(rpn.test_cfg, dict) or 'max_per_img' not in rpn.test_cfg:
+        yield
+        return
+    number = min(NUM_PROPOSALS, rpn.test_cfg['max_per_img'])
+    with replaced(rpn, 'test_cfg', type(rpn.test_cfg)({**rpn.test_cfg, 'max_per_img': number})):
         yield
 
 

@@ -47,6 +47,8 @@ def probe_detector(cfg: dict, features: Optional[str] = None) -> Probe:
     """
     with _isolated_random_state():
         detector = MODELS.build(copy.deepcopy(cfg)).train()
+        if hasattr(detector, 'set_epoch'):  # TOOD's loss depends on it; in training a hook of mmdet sets it
+            detector.set_epoch(0)
         for parameter in detector.parameters():  # some are uninitialised memory until init_weights
             nn.init.normal_(parameter, std=0.01)
         error: Optional[Exception] = None
