@@ -28,7 +28,7 @@ _COMPONENTS = dict(signal=Signal, sampler=Sampler, prior=Prior)
 class BalancerArm(Arm):
     """The config with another balancer, wherever its model takes one.
 
-    A detector that takes none, such as those of mmdet, is wrapped in a ``BalancedDetector``.
+    A detector that takes none, such as those of mmdet, becomes a ``BalancedDetector``.
 
     Args:
         label: see :class:`Arm`.
@@ -52,7 +52,7 @@ class BalancerArm(Arm):
                     f'arm {self.label!r}: {cfg.model.type} of default_scope {scope!r} takes no loss_balancer. '
                     'Compare other configs (--configs) or options of this one (--vary).'
                 )
-            cfg.model = dict(type='BalancedDetector', detector=cfg.model.to_dict())
+            cfg.model.update(type='BalancedDetector', detector_type=cfg.model.type)
             owners = [cfg.model]
         for owner in owners:
             kept = {key: value for key, value in (owner.get('loss_balancer') or {}).items() if key in _KEPT}

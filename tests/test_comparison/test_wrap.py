@@ -1,4 +1,4 @@
-"""An arm's balancer gets into any config: of a head, of a BalancedDetector, and around a plain detector."""
+"""An arm's balancer gets into any config: of a head, of a BalancedDetector, and of a plain detector."""
 
 import torch
 from helpers import CONFIGS
@@ -19,14 +19,15 @@ def plain_config():
     return cfg
 
 
-def test_a_plain_detector_is_wrapped():
+def test_a_plain_detector_is_balanced():
     cfg = plain_config()
     before = cfg.to_dict()
     wrapped = parse_arm("slf(sampler=dict(type='Softmax'))").apply(cfg).to_dict()
     assert cfg.to_dict() == before
     assert wrapped.pop('model') == dict(
+        before.pop('model'),
         type='BalancedDetector',
-        detector=before.pop('model'),
+        detector_type='RetinaNet',
         loss_balancer=dict(type='SLFBalancer', sampler=dict(type='Softmax')),
     )
     assert wrapped == before
@@ -37,7 +38,7 @@ def test_the_config_as_it_is_stays_plain():
     assert parse_arm('config').apply(cfg).to_dict() == cfg.to_dict()
 
 
-def test_a_wrapped_detector_keeps_what_it_says_of_its_loss():
+def test_a_balanced_detector_keeps_what_it_says_of_its_loss():
     cfg = Config.fromfile(BALANCED)
     cfg.model.loss_balancer.update(base_weights=dict(box=2.0), kl_weight=7)
     changed = parse_arm('static').apply(cfg).to_dict()['model']
@@ -58,7 +59,7 @@ def test_base_weights_of_a_plain_detector():
     assert base_weights(plain_config()) == dict(cls=1.0, bbox=1.0)
 
 
-def test_wrapped_and_plain_detectors_can_start_from_one_network():
+def test_balanced_and_plain_detectors_can_start_from_one_network():
     cfg = plain_config()
     states = []
     for arm in ('config', 'slf', 'static'):
