@@ -8,7 +8,13 @@ import torch
 from mmdet.registry import MODELS
 from tiny_detectors import WIDTH, build, mmdet_model, tiny_model, unbalanced
 
-from slf_mmdet.models.detectors.predict_boxes import boxes_only, evaluating, predict_boxes, record_features
+from slf_mmdet.models.detectors.predict_boxes import (
+    NUM_PROPOSALS,
+    boxes_only,
+    evaluating,
+    predict_boxes,
+    record_features,
+)
 from slf_mmdet.models.detectors.probe import _batch
 from slf_mmdet.models.detectors.quality import batch_average_precision, detection_quality
 
@@ -142,7 +148,9 @@ def test_features_that_are_no_tensors_are_refused(monkeypatch):
 
 @pytest.mark.parametrize('name', ['htc', 'panoptic_fpn'])
 def test_boxes_are_those_of_a_prediction_with_masks(name):
-    detector = build(WORKING[name]())
+    cfg = WORKING[name]()
+    cfg.test_cfg.rpn.max_per_img = NUM_PROPOSALS
+    detector = build(cfg)
     inputs, samples = two_images()
     called = []
     predict_mask = detector.roi_head.predict_mask
@@ -168,6 +176,22 @@ def test_boxes_are_those_of_a_prediction_with_masks(name):
         assert (
             'masks' not in mine and torch.equal(mine.bboxes, theirs.bboxes) and torch.equal(mine.scores, theirs.scores)
         )
+
+
+def test_few_proposals_are_enough(monkeypatch):
+    detector = build(unbalanced(tiny_model('faster_rcnn')))
+    detector.rpn_head.test_cfg.max_per_img = 1000
+    detector.rpn_head.test_cfg.nms.iou_threshold = 1.0
+    inputs, samples = two_images()
+    seen = []
+    predict = detector.roi_head.predict
+    monkeypatch.setattr(
+        detector.roi_head, 'predict', lambda x, found, *rest, **k: seen.append(found) or predict(x, found, *rest, **k)
+    )
+    with torch.no_grad():
+        predict_boxes(detector, detector.extract_feat(inputs), inputs, samples)
+    assert [len(proposals) for proposals in seen[0]] == [NUM_PROPOSALS] * 2
+    assert detector.rpn_head.test_cfg.max_per_img == 1000
 
 
 def test_nothing_is_left_of_the_heads_without_masks():
