@@ -13,7 +13,7 @@ import itertools
 import re
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
 import torch
 from mmdet.registry import MODELS
@@ -117,12 +117,13 @@ def main() -> None:
     MMLogger.get_instance('mmengine', log_level='ERROR')
     init_default_scope('mmdet')
     torch.set_num_threads(args.threads)
-    rows = [try_family(name) for name in track(args.only or list(FAMILIES))]
-    text = TEXT + table(rows)
+    rows = []
+    for name in track(args.only or list(FAMILIES)):
+        rows.append(try_family(name))
+        if args.out is not None:
+            args.out.write_text(TEXT + table(rows), encoding='utf-8')
     if args.out is None:
-        print(text)
-    else:
-        args.out.write_text(text, encoding='utf-8')
+        print(TEXT + table(rows))
 
 
 def parse_args() -> argparse.Namespace:
@@ -136,55 +137,55 @@ def parse_args() -> argparse.Namespace:
 def try_family(name: str) -> List[str]:
     """The row of a detector: name, number of parts, and what happened with each balancer."""
     cfg = small_model(FAMILIES[name])
-    data, reason = images_for(cfg)
-    if data is None:
+    data, keys, reason = images_for(cfg)
+    if not keys:
         return [name, '', *[f'not run: {reason}'] * len(BALANCERS)]
-    parts, cells = zip(*(try_balancer(cfg, balancer, data) for balancer in BALANCERS.values()))
-    return [name, parts[0], *cells]
+    return [name, str(len(keys)), *(try_balancer(cfg, dict(each, parts=keys), data) for each in BALANCERS.values())]
 
 
-def try_balancer(cfg: ConfigDict, balancer: Dict[str, Any], data: Batch) -> Tuple[str, str]:
-    """Number of parts, and what happened in two steps."""
+def try_balancer(cfg: ConfigDict, balancer: Dict[str, Any], data: Batch) -> str:
+    """What happens in two steps; the first measurement of ``GradientAlignment`` has nothing to compare with."""
     model = build_balanced(copy.deepcopy(cfg), balancer)
-    parts = str(len(model.loss_balancer.parts))
     try:
-        train(model, data, steps=2)
+        train(model, data, steps=2 if 'signal' in balancer else 1)
     except ValueError as error:
-        return parts, f'refused: {first_sentence(error)}'
-    return parts, 'works'
+        return f'refused: {first_sentence(error)}'
+    return 'works'
 
 
-def train(model: nn.Module, data: Batch, steps: int) -> None:
+def train(model: nn.Module, data: Batch, steps: int) -> List[str]:
+    """Keys of the losses."""
     if hasattr(model, 'set_epoch'):
         model.set_epoch(0)
     for _ in range(steps):
-        model.parse_losses(model(data[0], copy.deepcopy(data[1]), mode='loss'))[0].backward()
+        losses = model(data[0], copy.deepcopy(data[1]), mode='loss')
+        model.parse_losses(losses)[0].backward()
+    return [key for key in losses if 'loss' in key]
 
 
-def images_for(cfg: ConfigDict) -> Tuple[Optional[Batch], str]:
-    """A batch that the plain detector trains on, or why it does not."""
+def images_for(cfg: ConfigDict) -> Tuple[Batch, List[str], str]:
+    """A batch that the plain detector trains on and its losses; else none, and why."""
     reasons = []
     for size, masks in itertools.product(SIZES, (True, False)):
         data = two_images(size, masks)
         if cfg.type == 'FastRCNN':
             for sample in data[1]:
                 sample.proposals = InstanceData(bboxes=size * torch.tensor([[0.2, 0.2, 0.8, 0.8], [0, 0, 0.5, 0.5]]))
-        reason = plain_problem(cfg, data)
-        if not reason:
-            return data, ''
+        keys, reason = try_plain(cfg, data)
+        if keys:
+            return data, keys, ''
         reasons.append(reason)
-    return None, reasons[0]
+    return data, [], reasons[0]
 
 
-def plain_problem(cfg: ConfigDict, data: Batch) -> str:
-    """Why the plain detector does not train on a batch; empty if it does."""
+def try_plain(cfg: ConfigDict, data: Batch) -> Tuple[List[str], str]:
+    """Keys of the losses of a step of the plain detector; else none, and why it does not train on this batch."""
     try:
         model = MODELS.build(copy.deepcopy(cfg)).train()
         model.init_weights()
-        train(model, data, steps=1)
+        return train(model, data, steps=1), ''
     except Exception as error:
-        return f'{type(error).__name__}, {first_sentence(error)}'
-    return ''
+        return [], f'{type(error).__name__}, {first_sentence(error)}'
 
 
 def first_sentence(error: Exception) -> str:

@@ -63,8 +63,9 @@ def _without_truth(data_samples: SampleList) -> SampleList:
     blank = []
     for sample in data_samples:
         blank.append(DetDataSample(metainfo={'border': NO_BORDER, **sample.metainfo}))
-        if 'proposals' in sample:  # of Fast R-CNN
-            blank[-1].proposals = sample.proposals
+        if 'proposals' in sample:  # of Fast R-CNN, whose loss renames their boxes
+            given = sample.proposals
+            blank[-1].proposals = InstanceData(bboxes=given.bboxes if 'bboxes' in given else given.priors)
     return blank
 
 

@@ -6,6 +6,8 @@ import functools
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 from tiny_detectors import WIDTH, build, mmdet_model, tiny_model, unbalanced
 
 from slf_mmdet.models.detectors.predict_boxes import (
@@ -75,11 +77,20 @@ def mask2former():
     return mmdet_model('mask2former/mask2former_r50_8xb2-lsj-50e_coco.py')
 
 
-WORKING = dict(rpn=rpn, panoptic_fpn=panoptic_fpn, centernet=centernet, htc=htc)
+def fast_rcnn():
+    cfg = unbalanced(tiny_model('faster_rcnn'))
+    cfg.pop('rpn_head')
+    train_cfg, test_cfg = ({'rcnn': each.rcnn} for each in (cfg.train_cfg, cfg.test_cfg))
+    return ConfigDict(cfg, type='FastRCNN', train_cfg=train_cfg, test_cfg=test_cfg)
+
+
+WORKING = dict(fast_rcnn=fast_rcnn, rpn=rpn, panoptic_fpn=panoptic_fpn, centernet=centernet, htc=htc)
 
 
 def balanced(cfg, **signal):
     balancer = dict(type='SLFBalancer', signal=dict(interval=1, **signal))
+    if cfg['type'] == 'FastRCNN':  # without proposals its losses are not found
+        balancer['parts'] = ['loss_cls', 'loss_bbox']
     torch.manual_seed(0)
     model = MODELS.build(dict(type='BalancedDetector', detector=cfg, loss_balancer=balancer))
     model.init_weights()
@@ -98,9 +109,12 @@ def two_images(label=3):
 def test_it_is_measured(name):
     model = balanced(WORKING[name](), type='DeltaAP')
     inputs, samples = two_images()
+    if name == 'fast_rcnn':
+        for sample in samples:
+            sample.proposals = InstanceData(bboxes=torch.tensor([[20.0, 20, 90, 90], [0, 0, 60, 60]]))
     before = copy.deepcopy(samples)
     for _ in range(2):
-        losses = model(inputs, samples, mode='loss')
+        losses = model(inputs, copy.deepcopy(samples), mode='loss')
         model.parse_losses(losses)[0].backward()
     assert model.loss_balancer.signal.turn.turns.value == 2
     assert [set(sample.keys()) for sample in samples] == [set(sample.keys()) for sample in before]
