@@ -324,15 +324,17 @@ class Chaos:
         """SIGKILL at random moments, to parents, to children and to both; the command is started again at once."""
         victims = [('parents', 'children', 'both')[index % 3] for index in range(self.kills)]
         self.random.shuffle(victims)
-        comparison, process = self.comparison(), None
+        comparison, process, disturbed = self.comparison(), None, False
         while victims:
             if process is None:
-                process = comparison.start()
+                process, disturbed = comparison.start(), False
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(self.random.uniform(0, self.duration))
             if process.poll() is None and self.kill(victims[-1], comparison, process):
                 self.figures[f'kills of {victims.pop()}'] += 1
+                disturbed = True
             if process.poll() is not None:
+                assert process.returncode == 0 or disturbed, comparison.output()
                 if process.returncode == 0:
                     self.passed(comparison)
                     comparison = self.comparison()

@@ -14,7 +14,7 @@ from helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 from mmengine.config import Config
 
 from slf_mmdet.comparison import Experiment, parse_arm
-from slf_mmdet.comparison.run import repair_last_checkpoint
+from slf_mmdet.comparison.run import repair_last_checkpoint, train_and_evaluate
 
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 OPTIONS = (*IN_PROCESS, 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')
@@ -140,6 +140,27 @@ def test_a_run_goes_on_from_the_greatest_number_whatever_the_clock_says(tmp_path
         pointer.write_text(last)
         repair_last_checkpoint(tmp_path)
         assert pointer.read_text() == str(tmp_path / 'epoch_10.pth')
+
+
+def test_a_run_killed_amid_its_last_validation(digits, tmp_path, monkeypatch):
+    """Its training is not continued, the evaluations are, of EMA's average too, and its settings are left alone."""
+    cfg = Config.fromfile(CONFIG)
+    options = dict(option.split('=') for option in IN_PROCESS)
+    cfg.merge_from_dict({key: eval(value) for key, value in options.items()})
+    cfg.merge_from_dict(dict(train_cfg=dict(max_epochs=1), test_dataloader=dict(batch_size=2)))
+    cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.5))
+    (run,) = Experiment(cfg, [parse_arm('static')], [0], tmp_path).prepare()
+    settings = (run.folder / 'config.py').stat()
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **settings: (text, True))  # it takes seconds
+    monkeypatch.chdir(digits)
+    first = train_and_evaluate(run.folder)
+    (run.folder / 'result.json').unlink()
+    again = train_and_evaluate(run.folder)
+    # The test images are the validation images here
+    assert first['val'] == first['test'] == again['val'] == again['test'] and first['val']['pascal_voc/mAP'] > 0
+    assert first['fingerprint'] == again['fingerprint'] and again['seconds'] > first['seconds'] / 2
+    assert (run.folder / 'config.py').stat().st_mtime_ns == settings.st_mtime_ns
+    assert any('resumed epoch: 1, iter: 4' in path.read_text() for path in run.folder.glob('*/*.log'))
 
 
 def test_a_terminated_comparison_leaves_no_run_behind(digits, tmp_path):
