@@ -38,6 +38,8 @@ def _make_small(node: Any) -> None:
                 key: backbone[key] for key in ('num_stages', 'out_indices', 'strides', 'dilations') if key in backbone
             }
             node['backbone'] = dict(type='ResNet', depth=18, **kept)
+            if 'panoptic_head' in node:
+                node['panoptic_head']['in_channels'] = _smaller(node['panoptic_head']['in_channels'])
             for child in neck if isinstance(neck, list) else [neck]:
                 if isinstance(child, dict) and 'in_channels' in child:
                     child['in_channels'] = _smaller(child['in_channels'])

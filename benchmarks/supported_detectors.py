@@ -20,7 +20,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet_models import build_balanced, small_model, two_images
 from mmengine.config import ConfigDict
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from rich.progress import track
@@ -155,8 +155,7 @@ def try_balancer(cfg: ConfigDict, balancer: Dict[str, Any], data: Batch) -> str:
 
 def train(model: nn.Module, data: Batch, steps: int) -> List[str]:
     """Keys of the losses."""
-    if hasattr(model, 'set_epoch'):
-        model.set_epoch(0)
+    MessageHub.get_current_instance().update_info('epoch', 0)  # of the runner, for TOOD
     for _ in range(steps):
         losses = model(data[0], copy.deepcopy(data[1]), mode='loss')
         model.parse_losses(losses)[0].backward()
@@ -190,7 +189,7 @@ def try_plain(cfg: ConfigDict, data: Batch) -> Tuple[List[str], str]:
 
 def first_sentence(error: Exception) -> str:
     text = re.sub(r'\s+', ' ', str(error)).strip().replace('|', '/')
-    return re.split(r'(?<=\.) ', text)[0][:160]
+    return re.split(r'(?<=\.) ', text)[0][:400]
 
 
 def table(rows: List[List[str]]) -> str:

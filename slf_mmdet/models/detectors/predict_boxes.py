@@ -112,11 +112,12 @@ def boxes_only(detector: BaseDetector) -> Iterator[None]:
 def fewer_proposals(detector: BaseDetector) -> Iterator[None]:
     """Within the context, an RPN proposes :data:`NUM_PROPOSALS` boxes of an image at most."""
     rpn = getattr(detector, 'rpn_head', None)
-    if rpn is None or not isinstance(rpn.test_cfg, dict) or 'max_per_img' not in rpn.test_cfg:
+    test_cfg = getattr(rpn, 'test_cfg', None)
+    if not isinstance(test_cfg, dict) or 'max_per_img' not in test_cfg:
         yield
         return
-    number = min(NUM_PROPOSALS, rpn.test_cfg['max_per_img'])
-    with replaced(rpn, 'test_cfg', type(rpn.test_cfg)({**rpn.test_cfg, 'max_per_img': number})):
+    number = min(NUM_PROPOSALS, test_cfg['max_per_img'])
+    with replaced(rpn, 'test_cfg', type(test_cfg)({**test_cfg, 'max_per_img': number})):
         yield
 
 

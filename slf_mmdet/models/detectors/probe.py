@@ -12,6 +12,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
+from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
@@ -47,8 +48,6 @@ def probe_detector(cfg: dict, features: Optional[str] = None) -> Probe:
     """
     with _isolated_random_state():
         detector = MODELS.build(copy.deepcopy(cfg)).train()
-        if hasattr(detector, 'set_epoch'):  # TOOD's loss depends on it; in training a hook of mmdet sets it
-            detector.set_epoch(0)
         for parameter in detector.parameters():  # some are uninitialised memory until init_weights
             nn.init.normal_(parameter, std=0.01)
         error: Optional[Exception] = None
@@ -114,6 +113,9 @@ def pooled(output: Any) -> Tensor:
 @contextmanager
 def _isolated_random_state() -> Iterator[None]:
     python, numpy = random.getstate(), np.random.get_state()
+    hub = MessageHub.get_current_instance()
+    epoch = hub.get_info('epoch')
+    hub.update_info('epoch', 0)  # TOOD's loss depends on it
     try:
         with torch.random.fork_rng(devices=[]), torch.device('cpu'), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -124,6 +126,9 @@ def _isolated_random_state() -> Iterator[None]:
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
+        hub.pop_info('epoch')
+        if epoch is not None:
+            hub.update_info('epoch', epoch)
 
 
 def _batch(size: int, with_masks: bool) -> Tuple[Tensor, List[DetDataSample]]:
