@@ -25,18 +25,29 @@ class Curve(NamedTuple):
 
 
 def find_logs(run: Path) -> List[Path]:
-    """The scalar logs of a run, in order: the file itself, or those of every (resumed) part of a work dir.
+    """The scalar logs of a training run, in order: the file itself, or those of every resumed part of a work dir.
+
+    Logs without a training iteration, as ``tools/test.py`` may leave in the same work dir, are not part of the run.
+    Nor are those of earlier runs: a run that resumes goes on at a later iteration, one that starts anew does not.
 
     Raises:
         FileNotFoundError: there is none.
     """
     if run.is_file():
         return [run]
-    logs = sorted(run.glob('*/vis_data/scalars.json')) or sorted(run.glob('vis_data/scalars.json'))
+    logs: List[Path] = []
+    start = 0
+    for log in sorted(run.glob('*/vis_data/scalars.json')) or sorted(run.glob('vis_data/scalars.json')):
+        first = next((_iteration(record) for record in _records_of(log) if _is_training(record)), None)
+        if first is None:
+            continue
+        if not logs or first <= start:
+            logs, start = [], first
+        logs.append(log)
     if not logs:
         raise FileNotFoundError(
-            f'{run} holds no log: expected {run}/TIMESTAMP/vis_data/scalars.json, which a run with LocalVisBackend '
-            '(the default) writes. Give the work dir of a training run or such a file.'
+            f'{run} holds no log of a training: expected {run}/TIMESTAMP/vis_data/scalars.json, which a run with '
+            'LocalVisBackend (the default) writes. Give the work dir of a training run or such a file.'
         )
     return logs
 
@@ -49,7 +60,7 @@ def read_curves(run: Path) -> Dict[str, Curve]:
             continue
         for key, value in record.items():
             if isinstance(value, (int, float)):
-                points[key][record.get('iter', record['step'])] = value
+                points[key][_iteration(record)] = value
     return {
         key: Curve(np.array(sorted(by_iter)), np.array([by_iter[i] for i in sorted(by_iter)], dtype=float))
         for key, by_iter in points.items()
@@ -77,10 +88,14 @@ def part_names(curves: Mapping[str, Any]) -> Tuple[str, ...]:
 
 def _records(run: Path) -> Iterator[Dict[str, Any]]:
     for log in find_logs(run):
-        *complete, last = log.read_text(encoding='utf-8').splitlines() or ['']
-        yield from map(partial(_parse, log), complete)
-        with suppress(ValueError):  # the last line is cut short where the run was killed
-            yield _parse(log, last)
+        yield from _records_of(log)
+
+
+def _records_of(log: Path) -> Iterator[Dict[str, Any]]:
+    *complete, last = log.read_text(encoding='utf-8').splitlines() or ['']
+    yield from map(partial(_parse, log), complete)
+    with suppress(ValueError):  # the last line is cut short where the run was killed
+        yield _parse(log, last)
 
 
 def _parse(log: Path, line: str) -> Dict[str, Any]:
@@ -94,3 +109,7 @@ def _parse(log: Path, line: str) -> Dict[str, Any]:
 
 def _is_training(record: Mapping[str, Any]) -> bool:
     return 'lr' in record  # a validation has none, and its step counts epochs
+
+
+def _iteration(record: Mapping[str, Any]) -> int:
+    return record.get('iter', record['step'])

@@ -8,13 +8,14 @@ from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from PIL import Image
 
 from .collapse_history import build_balancers, diagnoses, periods
-from .config_changes import changes, find_dumped_config, find_own_config, load_base
-from .logs import WEIGHT, Curve, part_names, read_curves, read_validations
+from .config_changes import changes, find_dumped_config, find_own_config, load_base, load_dumped_config
+from .logs import WEIGHT, Curve, find_logs, part_names, read_curves, read_validations
 from .text_log import read_text_logs
 from .trajectories import draw_trajectories
 
@@ -37,10 +38,11 @@ def write_report(work_dir: Path, out: Path, config: Optional[Path] = None, num_p
         FileNotFoundError: the work dir has no log.
     """
     curves = read_curves(work_dir)
-    text_log = read_text_logs(work_dir)
+    folders = [log.parents[1] for log in find_logs(work_dir)]  # TIMESTAMP/vis_data/scalars.json
+    text_log = read_text_logs(folders)
     validations = read_validations(work_dir)
-    dumped = find_dumped_config(work_dir)
-    run_cfg = Config.fromfile(dumped) if dumped else None
+    dumped = find_dumped_config(work_dir, folders[-1])
+    run_cfg = load_dumped_config(dumped, folders[-1]) if dumped else None
     if config is None and dumped is not None:
         config = find_own_config(dumped.name)
     page = dict(
@@ -56,13 +58,15 @@ def write_report(work_dir: Path, out: Path, config: Optional[Path] = None, num_p
         changes=changes(load_base(config), run_cfg) if config and run_cfg else None,
         config=run_cfg.pretty_text if run_cfg else None,
     )
-    template = Environment(
+    environment = Environment(
         loader=PackageLoader('slf_mmdet', 'analysis'),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    ).get_template('report.html.jinja')
+    )
+    environment.filters['breakable'] = _breakable
+    template = environment.get_template('report.html.jinja')
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(template.render(page), encoding='utf-8')
 
@@ -78,6 +82,11 @@ def find_pictures(work_dir: Path, most: int) -> List[Path]:
     found = [path for path in found if path.suffix.lower() in ('.png', '.jpg', '.jpeg')]
     chosen = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
     return [found[i] for i in chosen]
+
+
+def _breakable(key: str) -> Markup:
+    """The key, which may wrap after / and _: the six columns of COCO fit the page."""
+    return Markup(re.sub('([/_])', r'\1<wbr>', str(escape(key))))
 
 
 def _summary(curves: Mapping[str, Curve], validations: Mapping[int, Mapping[str, float]]) -> Dict[str, str]:

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import Dict, Iterable, List, NamedTuple
 
 # As mmdet's VOCMetric prints it: | class | gts | dets | recall | ap |
 HEADER = re.compile(r'^\| class +\| gts +\| dets +\| recall +\| ap +\|$')
@@ -43,12 +43,12 @@ class TextLog(NamedTuple):
     environment: Dict[str, str]
 
 
-def read_text_logs(work_dir: Path) -> TextLog:
-    """Reads the text logs of a work dir, in order; without one, everything is empty."""
+def read_text_logs(folders: Iterable[Path]) -> TextLog:
+    """Reads the text logs in the folders of a training, in order; without one, everything is empty."""
     classes: List[ClassResult] = []
     warnings: List[str] = []
     environment: Dict[str, str] = {}
-    for path in sorted(work_dir.glob('*/*.log')):
+    for path in [path for folder in folders for path in sorted(folder.glob('*.log'))]:
         for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
             row, warning, version = ROW.match(line), WARNING.match(line), ENVIRONMENT.match(line)
             if HEADER.match(line):

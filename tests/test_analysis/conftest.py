@@ -9,6 +9,10 @@ from mmengine.config import Config
 from PIL import Image
 
 BASE = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
+VALIDATIONS = (
+    {'pascal_voc/mAP': 0.75, 'time': 0.2, 'step': 1},
+    {'pascal_voc/mAP': 0.5, 'time': 0.2, 'step': 2},
+)
 TEXT_LOG = """\
 2026/01/01 00:00:00 - mmengine - INFO -
     PyTorch: 2.11.0
@@ -33,7 +37,7 @@ TEXT_LOG = """\
 def make_work_dir(tmp_path):
     """A work dir whose weights, from iteration 30 on, are all on obj if ``collapse`` says so."""
 
-    def make(name='slf_seed7', collapse=False):
+    def make(name='slf_seed7', collapse=False, validations=VALIDATIONS):
         work_dir = tmp_path / name
         vis_data = work_dir / '20260101_000000' / 'vis_data'
         (vis_data / 'vis_image').mkdir(parents=True)
@@ -51,8 +55,7 @@ def make_work_dir(tmp_path):
             line.update({f'raw/{part}': 0.3 for part in weights})
             line.update({f'share/{part}': weight / 7.5 for part, weight in weights.items()})
             lines += [json.dumps({**line, 'weights/entropy': 0.7, 'weights/smallest_first': 0.0})]
-        lines.insert(2, json.dumps({'pascal_voc/mAP': 0.75, 'time': 0.2, 'step': 1}))
-        lines.append(json.dumps({'pascal_voc/mAP': 0.5, 'time': 0.2, 'step': 2}))
+        lines += [json.dumps(validation) for validation in validations]
         (vis_data / 'scalars.json').write_text('\n'.join(lines))
         (vis_data.parent / '20260101_000000.log').write_text(TEXT_LOG)
         for i in range(3):

@@ -52,7 +52,7 @@ def test_one_log_or_all_of_a_work_dir(work_dir):
 
 
 def test_no_log(tmp_path):
-    with pytest.raises(FileNotFoundError, match='holds no log: expected'):
+    with pytest.raises(FileNotFoundError, match='holds no log of a training: expected'):
         read_curves(tmp_path)
 
 

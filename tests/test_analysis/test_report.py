@@ -1,10 +1,13 @@
 """The report of a run, opened in a browser without a network."""
 
 import re
+import shutil
 
 import pytest
 from helpers import CONFIGS, DIGITS_SLF
+from mmengine.config import Config
 
+from slf_mmdet.analysis.config_changes import changes
 from slf_mmdet.analysis.report import find_pictures, write_report
 
 
@@ -77,11 +80,48 @@ def test_config_changes(open_report):
     rows = table(page, '.changes')
     assert ['model.bbox_head.loss_balancer.type', "'StaticBalancer'", "'SLFBalancer'"] in rows
     assert ['model.bbox_head.loss_balancer.warmup', '-', '10'] in rows
-    assert len(rows) == 1 + 2
+    assert len(rows) == 1 + 2, rows
     whole = page.locator('details pre')
     assert not whole.is_visible()
     page.get_by_text('The whole config').click()
     assert whole.is_visible() and 'YOLOV1Head' in whole.inner_text()
+
+
+COCO = [f'coco/bbox_mAP{suffix}' for suffix in ('', '_50', '_75', '_s', '_m', '_l')]
+
+
+def test_every_column_of_coco_is_seen(open_report):
+    values = dict.fromkeys(COCO, 0.1234)
+    page = open_report(validations=[dict(values, step=1)])
+    assert table(page, '.metrics') == [['step', *COCO], ['1', *(['0.1234'] * 6)]]
+    hidden = page.locator('.scroll', has=page.locator('.metrics')).evaluate('e => e.scrollWidth - e.clientWidth')
+    assert hidden == 0
+
+
+def test_only_the_training_counts(make_work_dir, tmp_path):
+    """Neither tests in its work dir, with another config, nor an earlier training in it."""
+    work_dir = make_work_dir()
+    parts = work_dir / '20260101_000000'
+    earlier = work_dir / '20250101_000000'
+    shutil.copytree(parts, earlier)
+    log = (earlier / 'vis_data' / 'scalars.json').read_text().replace('"pascal_voc/mAP": 0.5', '"old/mAP": 0.25')
+    (earlier / 'vis_data' / 'scalars.json').write_text(log)
+    tested = work_dir / '20260102_000000'
+    (tested / 'vis_data').mkdir(parents=True)
+    (tested / 'vis_data' / 'scalars.json').write_text('{"coco/bbox_mAP": 0.875, "step": 0}\n')
+    (tested / '20260102_000000.log').write_text((parts / '20260101_000000.log').read_text().replace('a dog', 'a cat'))
+    shutil.copy(work_dir / DIGITS_SLF.name, parts / 'vis_data' / 'config.py')
+    (work_dir / 'tested.py').write_text('model = dict(type="FasterRCNN")')
+    write_report(work_dir, tmp_path / 'report.html')
+    text = (tmp_path / 'report.html').read_text()
+    assert 'a dog' in text and '0.7500' in text and 'YOLOV1Head' in text
+    assert not any(other in text for other in ('a cat', 'old/', 'coco/', '0.8750', 'FasterRCNN'))
+
+
+def test_the_order_of_keys_in_nested_lists_is_no_change():
+    before = Config(dict(pipeline=[dict(type='TestTimeAug', transforms=[[dict(type='Resize', scale=2)]])]))
+    after = Config(dict(pipeline=[dict(type='TestTimeAug', transforms=[[dict(scale=3, type='Resize')]])]))
+    assert changes(before, after) == [('pipeline.0.transforms.0.0.scale', '2', '3')]
 
 
 def test_weights_that_were_kept(open_report):
@@ -140,5 +180,35 @@ def test_pictures_are_chosen_evenly(make_work_dir):
 
 
 def test_no_run(tmp_path):
-    with pytest.raises(FileNotFoundError, match='holds no log'):
+    with pytest.raises(FileNotFoundError, match='holds no log of a training'):
         write_report(tmp_path, tmp_path / 'report.html')
+
+
+def test_logs_of_a_test_in_the_same_work_dir_are_not_part_of_the_run(make_work_dir, tmp_path):
+    work_dir = make_work_dir()
+    later = work_dir / '20260102_000000'
+    (later / 'vis_data').mkdir(parents=True)
+    (later / 'vis_data/scalars.json').write_text('{"pascal_voc/mAP": 0.99, "step": 0}\n')
+    (later / '20260102_000000.log').write_text(
+        '| class | gts | dets | recall | ap    |\n| other | 7 | 9 | 0.5 | 0.123 |\n'
+    )
+    write_report(work_dir, tmp_path / 'report.html')
+    text = (tmp_path / 'report.html').read_text()
+    assert '0.9900' not in text and 'other' not in text and 'a dog' in text
+
+
+@pytest.mark.parametrize('form', ['inline', 'whole'])
+def test_what_changed_inside_a_balanced_detector(form):
+    plain = dict(type='RetinaNet', backbone=dict(depth=50), test_cfg=dict(score_thr=0.05))
+    detector = dict(plain, backbone=dict(depth=18))
+    model = dict(type='BalancedDetector', loss_balancer=dict(type='SLFBalancer'))
+    model.update(
+        dict({**detector, **model}, detector_type='RetinaNet') if form == 'inline' else dict(detector=detector)
+    )
+    found = changes(Config(dict(model=plain)), Config(dict(model=model)))
+    assert [(change.key, change.base, change.run) for change in found] == [
+        ('model.backbone.depth', '50', '18'),
+        ('model.detector_type', None, "'RetinaNet'"),
+        ('model.loss_balancer.type', None, "'SLFBalancer'"),
+        ('model.type', "'RetinaNet'", "'BalancedDetector'"),
+    ]
