@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 import slf_mmdet  # noqa: F401  registers the detectors
+from slf_mmdet.utils.tool_errors import user_errors
 
 Run = Callable[[], object]
 
@@ -107,4 +108,5 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with user_errors('benchmark'):
+        main()

@@ -9,6 +9,7 @@ from rich.console import Console
 
 import slf_mmdet  # noqa: F401  registers the data sets
 from slf_mmdet.datasets.check import SPLITS, check_config
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,4 +44,5 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    with user_errors('check_dataset'):
+        sys.exit(main())

@@ -10,6 +10,7 @@ from rich.console import Console
 
 import slf_mmdet  # noqa: F401
 from slf_mmdet.analysis.decisions import draw_decisions, read_decisions, table
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def main() -> None:
@@ -34,4 +35,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with user_errors('decision_network'):
+        main()

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 
 import slf_mmdet  # noqa: F401
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def draw_boxes(axes: Any, instances: Any, classes: tuple, color: str, style: str) -> None:
@@ -66,4 +67,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with user_errors('draw_detections'):
+        main()

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from slf_mmdet.analysis import draw_trajectories, group_by_seed, read_curves
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def main() -> None:
@@ -31,4 +32,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with user_errors('plot_weights'):
+        main()

@@ -7,6 +7,7 @@ from mmdet.utils import register_all_modules
 
 import slf_mmdet  # noqa: F401
 from slf_mmdet.analysis.report import write_report
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def main() -> None:
@@ -27,4 +28,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with user_errors('report'):
+        main()
