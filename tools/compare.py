@@ -36,6 +36,7 @@ from slf_mmdet.comparison import (
 )
 from slf_mmdet.comparison.arms import AS_IT_IS
 from slf_mmdet.comparison.balancer_arms import base_weights
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -106,12 +107,12 @@ def tune(cfg: Config, args: argparse.Namespace, work_dir: Path, console: Console
     experiment = Experiment(cfg, points, args.tune_seeds, work_dir / f'tune_{args.weights}')
     console.print(f'Tuning the static weights: {len(experiment.runs)} runs')
     if not args.report_only and experiment.run(args.jobs, console):
-        raise RuntimeError('a run of the tuning failed, so the best static weights are not known')
+        raise ChildProcessError('a run of the tuning failed, so the best static weights are not known.')
     report = Report(experiment, args.metric, split='val')
     report.show(console)
     report.save()
     if report.missing:
-        raise RuntimeError(f'the tuning is not finished, {len(report.missing)} runs are missing: run it first')
+        raise ValueError(f'the tuning is not finished, {len(report.missing)} runs are missing: run it first.')
     best = (max if args.rule == 'greater' else min)(report.rows, key=lambda row: row.mean)
     chosen = next(point for point in points if point.label == best.label)
     console.print(f'Tuned static weights: {best.label} ({best.mean:.2f}), {chosen.balancer}')
@@ -141,6 +142,7 @@ def main() -> int:
 
 if __name__ == '__main__':
     try:
-        sys.exit(main())
+        with user_errors('compare'):
+            sys.exit(main())
     except KeyboardInterrupt:
         sys.exit('Interrupted. The same command continues where it stopped.')

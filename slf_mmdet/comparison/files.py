@@ -18,7 +18,7 @@ _NO_SPACE = (errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC), errno.EFBIG)
 _UNWRITABLE = (*_NO_SPACE, errno.EROFS)
 
 
-class BusyError(RuntimeError):
+class BusyError(OSError):
     """Another process works in a folder."""
 
 
@@ -100,10 +100,10 @@ def locked(folder: Path, wait: float = 1.0) -> Iterator[None]:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, is_singleton=True)
-        try:
+        with contextlib.suppress(Timeout):
             lock.acquire(timeout=wait)
-        except Timeout:
-            raise BusyError(f'{folder} is in use by {_owner(folder)}. Wait until it has ended, or end it.') from None
+    if not lock.is_locked:
+        raise BusyError(f'{folder} is in use by {_owner(folder)}. Wait until it has ended, or end it.')
     try:
         write_text(folder / OWNER, f'process {os.getpid()} on {socket.gethostname()}')
         yield

@@ -82,8 +82,17 @@ def test_finished_runs_are_not_started_again(compared, run_tool, digits):
 
 def test_other_settings_in_the_same_work_dir_are_refused(compared, run_tool, digits):
     work_dir, _, args = compared
-    with pytest.raises(ValueError, match='has other settings than this comparison'):
-        run_tool('compare.py', *arguments(work_dir, *args), 'optim_wrapper.optimizer.lr=1.0', cwd=digits)
+    options = [*arguments(work_dir, *args), 'optim_wrapper.optimizer.lr=1.0']
+    done = run_tool('compare.py', *options, cwd=digits, check=False)
+    assert done.returncode == 1 and 'has other settings than this comparison' in done.stdout
+    assert 'Traceback' not in done.stdout
+
+
+def test_a_tuning_that_fails_is_a_failure_in_one_paragraph(monkeypatch, run_tool, digits, tmp_path):
+    monkeypatch.setattr(Experiment, 'run', lambda experiment, *args: experiment.runs)
+    done = run_tool('compare.py', *arguments(tmp_path, '--weights', 'grid'), cwd=digits, check=False)
+    assert done.returncode == 1 and 'Traceback' not in done.stdout
+    assert 'compare: a run of the tuning failed, so the best static weights are not known.' in done.stdout
 
 
 def test_an_interrupted_comparison_says_how_it_continues(monkeypatch, run_tool, digits, tmp_path):
@@ -233,8 +242,8 @@ def prepared(run_tool, monkeypatch, digits, tmp_path):
     monkeypatch.setattr(Experiment, 'run', lambda experiment, *args: experiment.prepare())
 
     def prepared(*args):
-        with pytest.raises(ValueError, match='no run is finished yet'):
-            run_tool('compare.py', *arguments(tmp_path, *args, '--seeds', '0'), cwd=digits)
+        done = run_tool('compare.py', *arguments(tmp_path, *args, '--seeds', '0'), cwd=digits, check=False)
+        assert done.returncode == 1 and 'no run is finished yet' in done.stdout
         return {path.parent.parent.name: Config.fromfile(path) for path in tmp_path.glob('*/seed_0/config.py')}
 
     return prepared

@@ -1,7 +1,9 @@
 """``--parts``: read, checked before anything trains, and given to every arm of a balancer."""
 
+import json
+
 import pytest
-from helpers import CONFIGS
+from helpers import CONFIGS, IN_PROCESS
 from mmdet.models.detectors import RetinaNet
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -9,6 +11,7 @@ from mmengine.config import Config
 from slf_mmdet.comparison import Experiment, find_arms, parse_arm, parse_options, parse_parts, with_parts
 from slf_mmdet.comparison import parts as parts_module
 from slf_mmdet.comparison.balancer_arms import base_weights
+from slf_mmdet.comparison.run import train_and_evaluate
 
 PARTS = dict(cls='loss_cls', box='loss_bbox')
 
@@ -146,13 +149,37 @@ def test_a_detector_whose_losses_cannot_be_found_needs_them(cfg, tmp_path):
         check(other, PARTS, tmp_path)
 
 
+def test_tood_as_mmdet_has_it_is_compared(digits, monkeypatch, tmp_path):
+    """Its loss depends on the epoch, which only a runner knows."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **settings: (text, True))  # it takes seconds
+    cfg = Config.fromfile(CONFIGS / 'digits' / 'retinanet_r18-slim_fpn_1xb8-3e_digits-112px.py')
+    cfg.model = Config.fromstring("_base_ = 'mmdet::tood/tood_r50_fpn_1x_coco.py'", '.py').model
+    cfg.model.backbone = dict(type='ResNet', depth=18, base_channels=8)
+    cfg.model.neck.update(in_channels=[8, 16, 32, 64], out_channels=16)
+    cfg.model.bbox_head.update(num_classes=10, in_channels=16, feat_channels=32, stacked_convs=2)
+    options = {key: eval(value) for key, value in (option.split('=') for option in IN_PROCESS)}
+    cfg.merge_from_dict({**options, 'train_cfg.max_epochs': 1, 'train_dataloader.dataset.indices': 8})
+    cfg.default_hooks.logger.interval = 1
+    experiment = Experiment(cfg, [parse_arm('static'), parse_arm('slf')], [0], tmp_path)
+    monkeypatch.chdir(digits)
+    for run in experiment.prepare():
+        result = train_and_evaluate(run.folder)
+        assert result['iters'] == 1
+        (log,) = run.folder.glob('*/vis_data/scalars.json')
+        assert {'balance/cls', 'balance/bbox'} <= set(json.loads(log.read_text().splitlines()[0]))
+
+
 def test_the_tool_passes_them_on(cfg, run_tool, monkeypatch, tmp_path):
     monkeypatch.setattr(Experiment, 'run', lambda experiment, *args: experiment.prepare())
     monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **settings: (text, True))  # it takes seconds
     path = tmp_path / 'retinanet.py'
     cfg.dump(path)
-    with pytest.raises(ValueError, match='no run is finished yet'):
-        run_tool('compare.py', path, '--work-dir', tmp_path / 'w', '--parts', 'cls=loss_cls', 'box=loss_.*box')
+    given = ['--work-dir', tmp_path / 'w', '--parts', 'cls=loss_cls']
+    wrong = run_tool('compare.py', path, *given, 'box=loss_iou', check=False)
+    assert wrong.returncode == 1 and "The losses are ['loss_cls', 'loss_bbox']" in wrong.stdout
+    assert 'Traceback' not in wrong.stdout and not (tmp_path / 'w').exists()
+    done = run_tool('compare.py', path, *given, 'box=loss_.*box', check=False)
+    assert 'no run is finished yet' in done.stdout
     found = {path.parent.parent.name: Config.fromfile(path).model for path in tmp_path.glob('w/*/seed_0/config.py')}
     assert set(found) == {'static', 'slf'}
     assert all(model.loss_balancer.parts == dict(cls='loss_cls', box='loss_.*box') for model in found.values())
