@@ -13,7 +13,7 @@ import statistics
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, Mapping, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -23,7 +23,7 @@ from slf_mmdet.comparison.files import is_unwritable, locked, write_json, write_
 from slf_mmdet.comparison.no_detections import with_zeros
 from slf_mmdet.comparison.record import RESULT, RunRecordHook
 from slf_mmdet.comparison.run_process import CANNOT_WRITE, WITH_PARENT, end_with_parent
-from slf_mmdet.hooks.safe_resume import find_fault, numbered_checkpoints
+from slf_mmdet.hooks.checkpoint_files import files_of_run, find_fault, newest_intact
 
 WAIT = 60  # seconds for another process in the folder to end
 
@@ -52,7 +52,7 @@ def train_and_evaluate(folder: Path) -> dict:
     """Trains and evaluates the config of a run; returns what it writes as ``result.json``."""
     # A Config without a file: the runner would write into config.py, which the next comparison reads
     cfg = Config(Config.fromfile(folder / 'config.py').to_dict())
-    repair_last_checkpoint(folder)
+    repair_last_checkpoint(folder, cfg.get('default_hooks', {}).get('checkpoint'))
     if find_latest_checkpoint(str(folder)):
         cfg.merge_from_dict(dict(resume=True, load_from=None))
     runner = Runner.from_cfg(cfg)
@@ -82,11 +82,15 @@ def train_and_evaluate(folder: Path) -> dict:
     return result
 
 
-def repair_last_checkpoint(folder: Path) -> None:
+def repair_last_checkpoint(folder: Path, hook: Optional[Mapping[str, Any]] = None) -> None:
     """Points ``last_checkpoint`` to the newest intact checkpoint, or removes it if there is none.
 
     A run that is killed while mmengine writes that file leaves it empty; one that is killed, or that finds the disk
     full, while mmengine writes a checkpoint may have deleted the one before. The config may have no ``SafeResumeHook``.
+
+    Args:
+        folder: the work dir.
+        hook: config of the run's ``CheckpointHook``.
     """
     pointer = folder / 'last_checkpoint'
     if not pointer.is_file():
@@ -94,7 +98,7 @@ def repair_last_checkpoint(folder: Path) -> None:
     last = pointer.read_text(encoding='utf-8', errors='replace').strip()
     if '://' in last or (last and find_fault(last) is None):
         return
-    intact = next((path for path in numbered_checkpoints(folder) if find_fault(path) is None), None)
+    intact, _ = newest_intact(files_of_run(folder, hook))
     if intact is None:
         pointer.unlink()
     else:

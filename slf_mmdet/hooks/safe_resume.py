@@ -5,19 +5,15 @@ the file that ``last_checkpoint`` names without a check. PyTorch does not verify
 loads them, so a flipped bit is a wrong weight.
 """
 
-import pickle
-import re
-import zipfile
 from pathlib import Path
-from typing import List, Optional, Union
+from typing import List, Optional
 
-import torch
 from mmdet.registry import HOOKS
 from mmengine import dist
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 
-_NUMBERED = re.compile(r'(?:epoch|iter)_(\d+)\.pth')
+from .checkpoint_files import CheckpointFiles, files_of_run, find_fault, newest_intact
 
 
 class BrokenCheckpointError(RuntimeError):
@@ -29,8 +25,8 @@ class SafeResumeHook(Hook):
     """Checks the checkpoint that a run resumes from or loads; instead of a broken one, the one before is used.
 
     With ``--resume`` (no file given), broken checkpoints are logged and renamed to ``*.broken``, and
-    ``last_checkpoint`` is set to the newest intact one. A file that the user names is never replaced: if it is broken,
-    the error lists the intact ones in its folder.
+    ``last_checkpoint`` is set to the newest intact one. Names and folder are those of the run's ``CheckpointHook``. A
+    file that the user names is never replaced: if it is broken, the error lists the intact ones in its folder.
 
     Raises:
         BrokenCheckpointError: see above, or no intact checkpoint is left.
@@ -65,7 +61,8 @@ class SafeResumeHook(Hook):
         if named is None:
             self._check_last(runner)
         elif Path(named).is_file() and not _is_old_format(Path(named)) and (fault := find_fault(named)):
-            intact = [str(path) for path in numbered_checkpoints(Path(named).parent) if not find_fault(path)]
+            beside = sorted({*Path(named).parent.glob('*.pth')} - {Path(named)})
+            intact = [str(path) for path in beside if not _is_old_format(path) and not find_fault(path)]
             raise BrokenCheckpointError(
                 f'the checkpoint {named} is broken: {fault}. Intact ones in its folder: {intact}.'
             )
@@ -75,56 +72,33 @@ class SafeResumeHook(Hook):
         last = pointer.read_text(encoding='utf-8', errors='replace').strip() if pointer.is_file() else ''
         if last and '://' in last:
             return  # on a storage server, which has its own checksums
-        if last and find_fault(last) is None:
+        fault = find_fault(last) if last else None
+        if last and fault is None:
             return
-        folder = Path(last).parent if last and Path(last).parent.is_dir() else Path(runner.work_dir)
-        candidates = list(dict.fromkeys([*([Path(last)] if last else []), *numbered_checkpoints(folder)]))
-        for path in candidates:
-            fault = find_fault(path)
-            if fault is None:
-                runner.logger.warning(f'SafeResumeHook: resuming from {path}, the newest intact checkpoint.')
-                pointer.write_text(str(path), encoding='utf-8')
-                return
-            runner.logger.error(f'SafeResumeHook: the checkpoint {path} is broken: {fault}.')
+        kinds = files_of_run(runner.work_dir, _checkpoint_hook(runner))
+        if last and Path(last).parent.is_dir():
+            kinds += [CheckpointFiles(Path(last).parent, kind.template) for kind in kinds]
+        intact, faults = newest_intact(kinds)
+        for path, reason in {**({Path(last): fault} if fault else {}), **faults}.items():
+            runner.logger.error(f'SafeResumeHook: the checkpoint {path} is broken: {reason}.')
             if path.is_file():
                 path.replace(path.with_name(f'{path.name}.broken'))
-        if last:
+        if intact is not None:
+            runner.logger.warning(f'SafeResumeHook: resuming from {intact}, the newest intact checkpoint.')
+            pointer.write_text(str(intact), encoding='utf-8')
+        elif last:
+            folders = list(dict.fromkeys(str(kind.folder) for kind in kinds))
             raise BrokenCheckpointError(
-                f'{pointer} names {last}, but neither it nor another checkpoint in {folder} is intact (broken ones are '
-                'named *.broken now). Remove last_checkpoint to start from the beginning.'
+                f'{pointer} names {last}, but neither it nor a checkpoint of this run in {folders} is intact (broken '
+                f'ones are named *.broken now; looked for {sorted({kind.template for kind in kinds})}). To resume from '
+                'another file, name it: --resume FILE. Remove last_checkpoint to start from the beginning.'
             )
-        pointer.unlink(missing_ok=True)  # it is empty, and mmengine would try to resume from ''
+        else:
+            pointer.unlink(missing_ok=True)  # it is empty, and mmengine would try to resume from ''
 
 
-def numbered_checkpoints(folder: Path) -> List[Path]:
-    """The checkpoints ``epoch_N.pth`` and ``iter_N.pth`` of a folder, newest first."""
-    found = [path for path in folder.glob('*.pth') if _NUMBERED.fullmatch(path.name)]
-    return sorted(found, key=lambda path: int(_NUMBERED.fullmatch(path.name)[1]), reverse=True)  # type: ignore[index]
-
-
-def find_fault(path: Union[str, Path]) -> Optional[str]:
-    """Describes what is wrong with a checkpoint file. Nothing in it is executed.
-
-    Args:
-        path: file that ``torch.save`` wrote: a zip archive, whose every entry has a CRC-32.
-
-    Returns:
-        ``None`` if it is intact.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entry = archive.testzip()
-        if entry is not None:
-            return f'the checksum of its entry {entry} is wrong'
-        torch.load(path, map_location='cpu', weights_only=True)
-    except OSError as error:
-        return f'it cannot be read ({error.strerror or error})'
-    except pickle.UnpicklingError:
-        return None  # intact, but holds a type that weights_only rejects; loading it reports that
-    except Exception as error:  # BadZipFile, and whatever else damaged headers lead to
-        reason = str(error).partition('\n')[0] or type(error).__name__
-        return f'it was cut short or overwritten ({reason})'
-    return None
+def _checkpoint_hook(runner: Runner) -> Optional[CheckpointHook]:
+    return next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
 
 
 def _is_old_format(path: Path) -> bool:

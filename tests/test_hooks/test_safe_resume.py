@@ -5,16 +5,18 @@ import shutil
 
 import pytest
 import torch
+from mmengine.hooks import CheckpointHook
 
 from slf_mmdet.hooks import BrokenCheckpointError, SafeResumeHook
-from slf_mmdet.hooks.safe_resume import find_fault, numbered_checkpoints
+from slf_mmdet.hooks.checkpoint_files import CheckpointFiles, files_of_run, find_fault
 
 
 class Runner:
     """What the hook asks of a runner."""
 
-    def __init__(self, work_dir, resume=False, load_from=None):
+    def __init__(self, work_dir, resume=False, load_from=None, **checkpoint):
         self.work_dir = str(work_dir)
+        self.hooks = [CheckpointHook(**checkpoint)]
         self._resume, self._load_from = resume, load_from
         self.logger = self
         self.logged = []
@@ -165,7 +167,76 @@ def test_other_files_are_left_to_mmengine(tmp_path):
 
 def test_order_is_by_number(work_dir):
     torch.save(contents(1), work_dir / 'best_mAP_epoch_99.pth')
-    assert [path.name for path in numbered_checkpoints(work_dir)] == ['epoch_10.pth', 'epoch_9.pth', 'epoch_8.pth']
+    torch.save(contents(1), work_dir / 'epoch_99.pth.broken')
+    found = CheckpointFiles(work_dir, 'epoch_{}.pth').newest_first()
+    assert [path.name for path in found] == ['epoch_10.pth', 'epoch_9.pth', 'epoch_8.pth']
+
+
+# Names and folders of the run's own CheckpointHook --------------------------------------------------------------------
+
+NAMES = [
+    dict(),
+    dict(by_epoch=False),
+    dict(filename_tmpl='ckpt_{}.pth'),
+    dict(filename_tmpl='[a] ckpt-{:04d}.pth', by_epoch=False),
+    dict(filename_tmpl='weights/epoch_{}.pth'),
+    dict(filename_tmpl='run/{0}/{0}.pth'),
+]
+
+
+@pytest.mark.parametrize('elsewhere', [False, True])
+@pytest.mark.parametrize('checkpoint', NAMES, ids=lambda names: names.get('filename_tmpl', str(names)))
+def test_the_one_before_is_found_under_the_names_of_the_run(tmp_path, checkpoint, elsewhere):
+    work_dir = tmp_path / 'work'
+    work_dir.mkdir()
+    if elsewhere:
+        checkpoint = dict(checkpoint, out_dir=str(tmp_path / 'out'))  # mmengine adds the name of the work dir
+    folder = tmp_path / 'out/work' if elsewhere else work_dir
+    template = (
+        CheckpointHook(**checkpoint).filename_tmpl
+        or ('epoch_{}.pth', 'iter_{}.pth')[not checkpoint.get('by_epoch', True)]
+    )
+    paths = [folder / template.format(number) for number in (2, 10)]
+    for path, number in zip(paths, (2, 10)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(contents(number), path)
+    torch.save(contents(99), folder / 'best_mAP_epoch_99.pth')  # of save_best; mmengine saves it without the optimizer
+    cut_short(paths[1])
+    pointer = work_dir / 'last_checkpoint'
+    for last in (str(paths[1]), '', str(paths[1])):  # the third time it has been renamed
+        pointer.write_text(last)
+        runner = Runner(work_dir, resume=True, **checkpoint)
+        SafeResumeHook().before_run(runner)
+        assert pointer.read_text() == str(paths[0])
+    assert paths[0].is_file() and not paths[1].exists()
+    assert (folder / 'best_mAP_epoch_99.pth').is_file()
+
+
+@pytest.mark.parametrize(
+    ('epoch_file', 'iter_file', 'newest'), [(500, 800, 'iter_800.pth'), (900, 800, 'epoch_12.pth')]
+)
+def test_files_by_epoch_and_by_iteration_are_told_apart_by_what_they_hold(tmp_path, epoch_file, iter_file, newest):
+    for name, iteration in (('epoch_12.pth', epoch_file), ('epoch_11.pth', 1), ('iter_800.pth', iter_file)):
+        torch.save(dict(meta=dict(iter=iteration, epoch=3), state_dict={}), tmp_path / name)
+    (tmp_path / 'last_checkpoint').write_text('')
+    assert resume(tmp_path)[0] == str(tmp_path / newest)
+
+
+def test_a_work_dir_that_was_moved(work_dir):
+    (work_dir / 'last_checkpoint').write_text('/nowhere/work/epoch_10.pth')
+    assert resume(work_dir)[0] == str(work_dir / 'epoch_10.pth')
+
+
+def test_a_hook_and_its_config_say_the_same(tmp_path):
+    settings = dict(filename_tmpl='a_{}.pth', out_dir=str(tmp_path / 'out'))
+    expected = [
+        CheckpointFiles(folder, template)
+        for folder in (tmp_path / 'out' / 'work', tmp_path / 'work')
+        for template in ('a_{}.pth', 'epoch_{}.pth', 'iter_{}.pth')
+    ]
+    work_dir = tmp_path / 'work'
+    assert files_of_run(work_dir, settings) == files_of_run(work_dir, CheckpointHook(**settings)) == expected
+    assert files_of_run(work_dir, None) == expected[4:]
 
 
 def test_random_damage_is_found_or_does_no_harm(work_dir):
