@@ -215,7 +215,7 @@ def test_the_one_before_is_found_under_the_names_of_the_run(tmp_path, checkpoint
 @pytest.mark.parametrize(
     ('epoch_file', 'iter_file', 'newest'), [(500, 800, 'iter_800.pth'), (900, 800, 'epoch_12.pth')]
 )
-def test_files_by_epoch_and_by_iteration_are_told_apart_by_what_they_hold(tmp_path, epoch_file, iter_file, newest):
+def test_files_by_epoch_and_by_iteration_are_ordered_by_the_iteration_inside(tmp_path, epoch_file, iter_file, newest):
     for name, iteration in (('epoch_12.pth', epoch_file), ('epoch_11.pth', 1), ('iter_800.pth', iter_file)):
         torch.save(dict(meta=dict(iter=iteration, epoch=3), state_dict={}), tmp_path / name)
     (tmp_path / 'last_checkpoint').write_text('')
