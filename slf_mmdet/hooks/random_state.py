@@ -145,7 +145,7 @@ def real_sampler(loader: DataLoader) -> Any:
 
     PyTorch's ``DataLoader.sampler`` is a ``SequentialSampler`` without use where there is a batch sampler.
     """
-    found = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
+    found: Any = loader.sampler if loader.batch_sampler is None else loader.batch_sampler
     while not hasattr(found, 'seed') and hasattr(found, 'sampler'):
         found = found.sampler
     return found
@@ -159,15 +159,15 @@ def _set_seed(loader: DataLoader, seed: Optional[int]) -> None:
 
 def _begin_anew(runner: Runner, seed: Optional[int]) -> None:
     """A data loader without the batches that workers have loaded ahead, and with the seed of the run."""
-    loop, cfg = runner.train_loop, runner.cfg.get('train_dataloader')
+    loop: Any = runner.train_loop
+    cfg = runner.cfg.get('train_dataloader')
     if not isinstance(cfg, dict):
         return
     settings = {key: value for key, value in cfg.items() if key != 'num_batch_per_epoch'}
     loop.dataloader = runner.build_dataloader(dict(settings, dataset=_Itself(loop.dataloader.dataset)), runner.seed)
     _set_seed(loop.dataloader, seed)
-    loop.dataloader_iterator = SeededBatches(
-        functools.partial(type(loop.dataloader_iterator), loop.dataloader), runner.seed
-    )
+    make: Callable[..., Iterator] = type(loop.dataloader_iterator)
+    loop.dataloader_iterator = SeededBatches(functools.partial(make, loop.dataloader), runner.seed)
 
 
 def mixed_seed(*numbers: int) -> int:

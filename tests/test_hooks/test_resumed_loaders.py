@@ -87,7 +87,7 @@ FORMS = {
     'classes': dict(sampler=dict(type='mmdet.ClassAwareSampler')),
     'repeat': dict(sampler=SHUFFLED, times=2),
     'sequential': dict(sampler=dict(type='DefaultSampler', shuffle=False)),
-    'several': dict(sampler=dict(type='mmdet.MultiDataSampler', dataset_ratio=[1, 1]), sources=True),
+    'several': dict(sampler=dict(type='MultiDataSampler', dataset_ratio=[1, 1]), sources=True),
     'iterations': dict(sampler=SHUFFLED, by_iteration=True),
     'infinite': dict(sampler=INFINITE, by_iteration=True),
     'infinite, aspect ratio': dict(
