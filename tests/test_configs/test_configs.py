@@ -123,7 +123,9 @@ def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
     base = re.search(r"^_base_ = '(mmdet::.+)'$", text, re.MULTILINE).group(1)
     assert path.name == f'slf_{base.rsplit("/", 1)[-1]}'
     theirs, ours = Config.fromstring(f'_base_ = {base!r}', '.py').to_dict(), cfg.to_dict()
-    assert ours.pop('model')['detector'] == theirs.pop('model')
+    model, plain = ours.pop('model'), theirs.pop('model')
+    assert model.pop('loss_balancer') and model.pop('type') == 'BalancedDetector'
+    assert dict(model, type=model.pop('detector_type')) == plain
     assert ours.pop('custom_imports')['imports'] == ['slf_mmdet']
     assert re.fullmatch(ours['log_processor'].pop('mean_pattern'), 'train/balance/cls')
     assert [hook.pop('type') for hook in ours['custom_hooks'][-2:]] == ['BalanceMonitorHook', 'CollapseGuardHook']
