@@ -1,9 +1,19 @@
-"""Data sets: PASCAL VOC folders, checked when they are loaded; any set made imbalanced or split; a set to build."""
+"""Data sets: VOC folders and COCO json, checked when loaded; any set made imbalanced or split; one to build."""
 
 from .class_imbalanced import ClassImbalancedDataset
+from .coco import CheckedCocoDataset
+from .findings import BadDataError, Finding
 from .held_out_split import HeldOutSplit
 from .shuffle_instances import ShuffleInstances
-from .voc import BadDataError, CheckedVOCDataset, Finding
+from .voc import CheckedVOCDataset
 
 # digits_voc is imported where it is used: it needs scikit-learn, which training does not.
-__all__ = ['BadDataError', 'CheckedVOCDataset', 'ClassImbalancedDataset', 'Finding', 'HeldOutSplit', 'ShuffleInstances']
+__all__ = [
+    'BadDataError',
+    'CheckedCocoDataset',
+    'CheckedVOCDataset',
+    'ClassImbalancedDataset',
+    'Finding',
+    'HeldOutSplit',
+    'ShuffleInstances',
+]

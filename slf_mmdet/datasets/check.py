@@ -1,21 +1,26 @@
 """Checks all data of a config before a training: annotations, images, and that splits and classes are consistent."""
 
+import logging
 import os.path as osp
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
 
+from mmdet.datasets import CocoDataset, XMLDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
+from mmengine.logging import print_log
 from PIL import Image, ImageFile, ImageOps
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from .coco_json import check_coco
+from .contents import RaisesWhereNothingIsLeft, filtered_away, has_objects, missing_objects
+from .findings import BadDataError, Finding, listed
 from .images import decoding_fault
-from .voc import BadDataError, Finding
 
 SPLITS = ('train', 'val', 'test')
 
@@ -118,6 +123,36 @@ def check_config(cfg: Config, splits: Sequence[str] = SPLITS, progress: bool = T
     return DataReport(reports, mismatches)
 
 
+def check_before_training(cfg: Config) -> None:
+    """Reads the annotations of data sets that mmdet reads without a check, ``CocoDataset`` and ``XMLDataset``.
+
+    Images are not looked at. :class:`CheckedCocoDataset` and :class:`CheckedVOCDataset` check themselves when they are
+    built, so they are passed over.
+
+    Args:
+        cfg: a full config.
+
+    Raises:
+        BadDataError: the training data has no object, or its filters leave no image. Other findings are logged.
+        FileNotFoundError: a file of annotations is missing.
+    """
+    for split in ('train', 'val'):
+        dataset_cfg = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
+        leaves = list(_leaves(dataset_cfg)) if dataset_cfg else []
+        unchecked = [leaf for leaf in leaves if _is_read_without_check(leaf['type'])]
+        found = [_read(DATASETS.build({**leaf, 'lazy_init': True})) for leaf in unchecked]
+        missing = [finding for each in found for finding in each.missing]
+        filtered = [finding for each in found for finding in each.filtered]
+        nothing = bool(leaves) and len(found) == len(leaves) and not any(has_objects(each.entries) for each in found)
+        if split == 'train' and (nothing or filtered):
+            errors = [finding for each in found for finding in each.problems] + missing + filtered
+            raise BadDataError(f'train_dataloader holds nothing to train on:\n{listed(errors)}', errors)
+        others = [finding for each in found for finding in [*each.problems, *each.missing]]
+        if others:
+            text = f'{split}_dataloader: {len(others)} problem(s) in the data:\n{listed(others)}'
+            print_log(text, logger='current', level=logging.WARNING)
+
+
 def check_image(path: str, width: int, height: int) -> str:
     """Decodes an image fully.
 
@@ -153,12 +188,9 @@ def _check_split(name: str, dataset_cfg: dict, progress: bool) -> SplitReport:
     for leaf in _leaves(dataset_cfg):
         dataset = DATASETS.build({**leaf, 'lazy_init': True})
         report.classes = tuple(dataset.metainfo['classes'])
-        try:
-            entries += dataset.load_data_list()
-        except BadDataError as error:
-            report.problems += error.problems
-            entries += error.usable
-        report.problems += getattr(dataset, 'bad_boxes', ())
+        found = _read(dataset)
+        entries += found.entries
+        report.problems += [*found.problems, *found.missing, *found.filtered]
     report.problems = list(dict.fromkeys(report.problems))  # bad_box='raise' names a box twice
 
     for entry in entries:
@@ -169,6 +201,53 @@ def _check_split(name: str, dataset_cfg: dict, progress: bool) -> SplitReport:
             report.num_difficult += instance['ignore_flag']
     report.problems += _check_images(name, entries, progress)
     return report
+
+
+class _Contents(NamedTuple):
+    entries: List[dict]  # that can be used
+    problems: List[Finding]
+    missing: List[Finding] = []  # objects, or those of a class
+    filtered: List[Finding] = []  # that no image is left
+
+
+def _read(dataset: Any) -> _Contents:
+    problems: List[Finding] = []
+    others: Dict[str, int] = {}
+    if _is_plain_coco(dataset):
+        report = check_coco(dataset.ann_file, dataset.metainfo['classes'], dataset.backend_args)
+        problems, others = [*report.problems, *report.bad_boxes], report.others
+    try:
+        entries = dataset.load_data_list()
+    except BadDataError as error:
+        return _Contents(error.usable, [*problems, *error.problems, *getattr(dataset, 'bad_boxes', ())])
+    except Exception as error:  # mmdet's readers raise errors of any type
+        if not problems:
+            raise
+        return _Contents([], [*problems, Finding(dataset.ann_file, f'cannot be read ({error!r})')])
+    problems += getattr(dataset, 'bad_boxes', ())
+    others = others or getattr(dataset, 'ignored_classes', {})
+    missing = missing_objects(dataset.ann_file, entries, dataset.metainfo['classes'], sorted(others))
+    if getattr(dataset, 'allow_empty', False) and not has_objects(entries):
+        missing = []
+    unchecked = dataset.unchecked_filter_data if isinstance(dataset, RaisesWhereNothingIsLeft) else dataset.filter_data
+    return _Contents(entries, problems, missing, filtered_away(dataset, entries, unchecked))
+
+
+def _is_read_without_check(kind: Union[str, type]) -> bool:
+    cls = DATASETS.get(kind) if isinstance(kind, str) else kind
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, (CocoDataset, XMLDataset))
+        and not issubclass(cls, RaisesWhereNothingIsLeft)
+    )
+
+
+def _is_plain_coco(dataset: Any) -> bool:
+    """Whether a data set reads COCO's format of detection as mmdet's CocoDataset does."""
+    same = ('load_data_list', 'parse_data_info')
+    return isinstance(dataset, CocoDataset) and all(
+        getattr(type(dataset), name) is getattr(CocoDataset, name) for name in same
+    )
 
 
 def _check_images(name: str, entries: Sequence[dict], progress: bool) -> List[Finding]:

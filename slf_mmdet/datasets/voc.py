@@ -6,7 +6,7 @@ import os.path as osp
 import xml.etree.ElementTree as ET
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Dict, List, Sequence, Set, Tuple
 
 import mmcv
 import numpy as np
@@ -16,39 +16,16 @@ from mmdet.structures.bbox import get_box_tensor
 from mmengine.fileio import LocalBackend, get, get_file_backend, get_local_path
 from mmengine.logging import print_log
 
+from .contents import RaisesWhereNothingIsLeft, has_objects, missing_objects
+from .findings import BadDataError, Finding, counted, listed
 from .images import decoding_fault
-from .voc_xml import read_box, read_name, read_size, read_xml, write_box
+from .voc_xml import hidden_objects, read_box, read_name, read_size, read_xml, write_box
 
-_MAX_LISTED = 10
-
-
-class Finding(NamedTuple):
-    """Something wrong in one file."""
-
-    path: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f'{self.path}: {self.reason}'
-
-
-class BadDataError(ValueError):
-    """A data set that cannot be trained on.
-
-    Args:
-        message: the text of the error.
-        problems: all findings, those that the text leaves out included.
-        usable: the entries of the data list that have no problem.
-    """
-
-    def __init__(self, message: str, problems: Sequence[Finding] = (), usable: Sequence[dict] = ()) -> None:
-        super().__init__(message)
-        self.problems = list(problems)
-        self.usable = list(usable)
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.JPG', '.JPEG', '.PNG')
 
 
 @DATASETS.register_module()
-class CheckedVOCDataset(VOCDataset):
+class CheckedVOCDataset(RaisesWhereNothingIsLeft, VOCDataset):
     """mmdet's ``VOCDataset``, with every annotation checked while it is read.
 
     mmdet skips classes that it does not know, passes boxes without area on to the loss, and stops
@@ -75,6 +52,7 @@ class CheckedVOCDataset(VOCDataset):
         bad_image: what to do with training images that cannot be decoded: ``'skip'`` them during
             training, or decode all images when the data set is loaded, and ``'raise'``.
         img_suffix: file name extension of the images.
+        allow_empty: accept data without an object, such as a set of background images in a ``ConcatDataset``.
         **kwargs: those of mmdet's ``VOCDataset``, such as ``data_root``, ``ann_file``,
             ``data_prefix=dict(sub_data_root=...)``, ``metainfo`` and ``filter_cfg``.
 
@@ -86,7 +64,8 @@ class CheckedVOCDataset(VOCDataset):
         ValueError: an argument is not one of its choices.
             Or, in evaluation, the pipeline changes the boxes of the ground truth (as mmdet's default for ``--tta``).
         FileNotFoundError: a folder or the list of images does not exist.
-        BadDataError: files have problems; it is a ``ValueError`` that lists them.
+        BadDataError: files have problems, or no object or no image is left to train on; it is a ``ValueError`` that
+            lists them.
     """
 
     def __init__(
@@ -95,6 +74,7 @@ class CheckedVOCDataset(VOCDataset):
         bad_box: str = 'drop',
         bad_image: str = 'skip',
         img_suffix: str = '.jpg',
+        allow_empty: bool = False,
         **kwargs: Any,
     ) -> None:
         _check_choice('unknown_class', unknown_class, ('raise', 'ignore'))
@@ -103,6 +83,7 @@ class CheckedVOCDataset(VOCDataset):
         self.unknown_class = unknown_class
         self.bad_box = bad_box
         self.bad_image = bad_image
+        self.allow_empty = allow_empty
         self._reported: Set[str] = set()
         self.img_suffix = img_suffix
         self.bad_boxes: List[Finding] = []
@@ -133,6 +114,13 @@ class CheckedVOCDataset(VOCDataset):
             usable = self._decodable(usable)
         if not usable and not self._problems:
             self._problem(self.ann_file, 'lists no image')
+        if not self._problems:
+            contents = missing_objects(self.ann_file, usable, self._metainfo['classes'], sorted(self.ignored_classes))
+            if has_objects(usable):
+                for finding in contents:
+                    _warn(str(finding))
+            elif not (self.test_mode or self.allow_empty):
+                self._problems += contents
         if self.bad_box == 'raise':
             self._problems += self.bad_boxes
         if self._problems:
@@ -141,10 +129,10 @@ class CheckedVOCDataset(VOCDataset):
         if self.bad_boxes:
             _warn(
                 f'{self.ann_file}: {len(self.bad_boxes)} bad box(es) dropped, or clipped to the '
-                f'image:\n{_listed(self.bad_boxes)}'
+                f'image:\n{listed(self.bad_boxes)}'
             )
         if self.ignored_classes:
-            _warn(f'{self.ann_file}: ignored unknown classes {_counted(self.ignored_classes)}')
+            _warn(f'{self.ann_file}: ignored unknown classes {counted(self.ignored_classes)}')
         return usable
 
     def prepare_data(self, idx: int) -> Any:
@@ -181,12 +169,19 @@ class CheckedVOCDataset(VOCDataset):
         if not img_id.strip():  # an empty line
             return {}
         img_path = osp.join(self.sub_data_root, self.img_subdir, img_id + self.img_suffix)
+        wrong = self._wrong_line(img_id)
+        if wrong:
+            self._problem(self.ann_file, wrong)
+            return {}
         num_problems = len(self._problems)
         self._check_image(img_path)
         data_info = dict(img_id=img_id, img_path=img_path, xml_path=xml_path)
         try:
             with get_local_path(xml_path, backend_args=self.backend_args) as local_path:
                 root = read_xml(local_path)
+            hidden = hidden_objects(root)
+            if hidden:
+                self._problem(xml_path, hidden)
             size = read_size(root)
             if len(self._problems) == num_problems:
                 width, height = size or self._decoded_size(img_path)
@@ -239,6 +234,31 @@ class CheckedVOCDataset(VOCDataset):
                     'VOC 2012 (trainval), host.robots.ox.ac.uk/pascal/VOC, to data/VOCdevkit. '
                     'No data at hand: `make demo` builds a small set, data/digits_voc.'
                 )
+
+    def _wrong_line(self, img_id: str) -> str:
+        """Why a line of the list is not the name of an image, if there is no such image; or ''."""
+        folder = osp.join(self.sub_data_root, self.img_subdir)
+        if not self._is_local(folder) or osp.exists(osp.join(folder, img_id + self.img_suffix)):
+            return ''
+
+        def exists(name: str) -> bool:
+            return osp.exists(osp.join(folder, name + self.img_suffix))
+
+        if img_id.startswith('\ufeff') and exists(img_id.strip('\ufeff \r\t')):
+            return f'begins with a byte order mark, so its first image is {img_id!r}: save it as UTF-8 without BOM'
+        if exists(img_id.strip()):
+            return f'has blanks around the image {img_id!r}: remove them, also at the ends of lines'
+        first, _, rest = img_id.strip().partition(' ')
+        if rest.strip() in ('1', '0', '-1') and exists(first):
+            return (
+                f'has the line {img_id!r}, as the lists of one class of PASCAL VOC: a number for each image says '
+                'whether the class is there. Take the list of all images, such as ImageSets/Main/trainval.txt, or '
+                'remove the numbers'
+            )
+        stem, suffix = osp.splitext(img_id.strip())
+        if suffix.lower() in IMAGE_SUFFIXES and exists(stem):
+            return f'has the file name {img_id!r}: write image names without {suffix!r}'
+        return ''
 
     def _check_image(self, img_path: str) -> None:
         """Records a missing or empty image, without decoding it, which takes far longer."""
@@ -296,19 +316,20 @@ class CheckedVOCDataset(VOCDataset):
     def _explain_problems(self) -> str:
         lines = [
             f'CheckedVOCDataset: {len(self._problems)} problem(s) in the data of {self.ann_file}:',
-            _listed(self._problems),
+            listed(self._problems),
         ]
         if self._unknown_classes:
             lines.append(
-                f'Unknown classes: {_counted(self._unknown_classes)}. Known are '
+                f'Unknown classes: {counted(self._unknown_classes)}. Known are '
                 f'{", ".join(self.cat2label)}. Correct metainfo=dict(classes=(...)) in the config, '
                 "or leave the objects out with unknown_class='ignore'."
             )
-        if any('image cannot be read' in finding.reason for finding in self._problems):
-            lines.append(
-                f'Images are looked for as <id>{self.img_suffix}: '
-                "set img_suffix (such as '.png') if they are named otherwise."
-            )
+        unread = [finding.path for finding in self._problems if 'image cannot be read' in finding.reason]
+        for path in unread[:1]:
+            stem = osp.splitext(path)[0]
+            named = [suffix for suffix in IMAGE_SUFFIXES if osp.exists(stem + suffix)]
+            hint = f'set img_suffix={named[0]!r}' if named else 'there is none of that name with another extension'
+            lines.append(f'Images are looked for as <id>{self.img_suffix}: {hint}.')
         if self.bad_box == 'raise' and self.bad_boxes:
             lines.append("bad_box='drop' trains without the bad boxes.")
         return '\n'.join(lines)
@@ -324,17 +345,6 @@ class CheckedVOCDataset(VOCDataset):
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ValueError(f'CheckedVOCDataset: {name} must be one of {", ".join(map(repr, choices))}, found {value!r}')
-
-
-def _listed(findings: Sequence[Finding]) -> str:
-    lines = [f'  {finding}' for finding in findings[:_MAX_LISTED]]
-    if len(findings) > _MAX_LISTED:
-        lines.append(f'  ... and {len(findings) - _MAX_LISTED} more')
-    return '\n'.join(lines)
-
-
-def _counted(counts: Dict[str, int]) -> str:
-    return ', '.join(f'{name!r} ({count} objects)' for name, count in sorted(counts.items()))
 
 
 def _warn(message: str) -> None:

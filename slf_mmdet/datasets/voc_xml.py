@@ -99,3 +99,26 @@ def write_box(item: ET.Element, corners: Sequence[int]) -> None:
     box = ET.SubElement(item, 'bndbox')
     for tag, corner in zip(CORNERS, corners):
         ET.SubElement(box, tag).text = str(corner)
+
+
+def hidden_objects(root: ET.Element) -> str:
+    """Says why objects of an annotation would not be found, which mmdet looks for directly below the root; or ''."""
+    hidden = [item for item in root.iter() if _local_name(item.tag) == 'object' and item is not root]
+    hidden = [item for item in hidden if item.tag != 'object' or item not in list(root)]
+    if not hidden:
+        return ''
+    tag = hidden[0].tag
+    if '}' in tag:
+        return (
+            f'has {len(hidden)} object(s) in the XML namespace {tag[1:].partition("}")[0]!r}, where mmdet does not '
+            'find them: remove xmlns from the file'
+        )
+    parents = {child: parent for parent in root.iter() for child in parent}
+    return (
+        f'has {len(hidden)} object(s) inside <{parents[hidden[0]].tag}>, where mmdet does not find them: put <object> '
+        f'directly below <{root.tag}>'
+    )
+
+
+def _local_name(tag: str) -> str:
+    return str(tag).rpartition('}')[2]

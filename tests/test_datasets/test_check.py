@@ -95,7 +95,7 @@ def test_file_that_is_no_image(good):
 
 
 def test_size_of_image_and_annotation(voc, obj):
-    voc.add('000004', split='test')
+    voc.add('000004', obj('dog'), split='test')
     size_xml = '<size><width>80</width><height>60</height></size>'
     voc.add('000001', obj('dog'), size=(40, 30), size_xml=size_xml)
     (reason,) = reasons(config(voc))
@@ -104,7 +104,7 @@ def test_size_of_image_and_annotation(voc, obj):
 
 def test_turned_photo_has_the_size_that_the_pipeline_sees(voc, obj):
     # Orientation 6: stored 40x30, shown (and decoded by OpenCV) as 30x40.
-    voc.add('000004', split='test')
+    voc.add('000004', obj('dog'), split='test')
     voc.add('000001', obj('dog'), size_xml='<size><width>30</width><height>40</height></size>')
     exif = Image.Exif()
     exif[0x0112] = 6
