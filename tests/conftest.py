@@ -71,8 +71,10 @@ def run_tool(monkeypatch, capsys):
         returncode = 0
         try:
             runpy.run_path(command[0], run_name='__main__')
-        except SystemExit as end:
-            returncode = end.code or 0
+        except SystemExit as end:  # a text is printed and means 1, as Python does
+            returncode = 1 if isinstance(end.code, str) else end.code or 0
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
         printed = capsys.readouterr()
         assert not (check and returncode), (returncode, printed)
         return subprocess.CompletedProcess(command, returncode, printed.out + printed.err)

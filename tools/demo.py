@@ -28,7 +28,9 @@ def shown(path: str) -> str:
 def run(tool: str, *args: str) -> None:
     command = [shown(str(TOOLS / tool)), *args]
     print('\n$ python', *command, flush=True)
-    subprocess.run([sys.executable, *command], check=True)
+    done = subprocess.run([sys.executable, *command])
+    if done.returncode:  # the tool has said why
+        sys.exit(done.returncode)
 
 
 def read_metrics(folder: Path) -> dict:

@@ -214,7 +214,8 @@ def _read(dataset: Any) -> _Contents:
     problems: List[Finding] = []
     others: Dict[str, int] = {}
     if _is_plain_coco(dataset):
-        report = check_coco(dataset.ann_file, dataset.metainfo['classes'], dataset.backend_args)
+        classes = dataset.metainfo['classes']
+        report = check_coco(dataset.ann_file, classes, dataset.data_prefix, dataset.backend_args)
         problems, others = [*report.problems, *report.bad_boxes], report.others
     try:
         entries = dataset.load_data_list()

@@ -51,7 +51,7 @@ class CheckedCocoDataset(RaisesWhereNothingIsLeft, CocoDataset):
                 f"CheckedCocoDataset: metainfo['classes'] must be a tuple of names, found the string {classes!r}. A "
                 f'single class is written with a comma: ({classes!r},)'
             )
-        report = check_coco(self.ann_file, classes, self.backend_args)
+        report = check_coco(self.ann_file, classes, self.data_prefix, self.backend_args)
         self.bad_boxes, self.ignored_classes = report.bad_boxes, report.others
         entries = super().load_data_list() if not report.problems else []
         problems = [*report.problems, *self._missing_images(entries)]

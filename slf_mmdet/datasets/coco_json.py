@@ -27,18 +27,22 @@ class CocoReport(NamedTuple):
     others: Dict[str, int]
 
 
-def check_coco(path: str, classes: Sequence[str], backend_args: Any = None) -> CocoReport:
+def check_coco(path: str, classes: Sequence[str], data_prefix: Dict[str, str], backend_args: Any = None) -> CocoReport:
     """Checks a file of annotations.
 
     Args:
         path: of the json.
         classes: of the config, in the order of the labels.
+        data_prefix: of the data set, with the folder of images as ``img``.
         backend_args: of mmengine's file backends.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
     report = CocoReport([], [], {})
+    if 'img' not in data_prefix:
+        keys = ', '.join(sorted(data_prefix)) or 'nothing'
+        report.problems.append(Finding(path, f'needs data_prefix=dict(img=...), the folder of images; found {keys}'))
     with get_local_path(path, backend_args=backend_args) as local:
         if not osp.exists(local):
             raise FileNotFoundError(f'{path} does not exist: set data_root and ann_file of the dataset in the config.')

@@ -178,6 +178,15 @@ def test_file_that_is_no_coco_json(coco, text):
     assert reasons(config(**kwargs))
 
 
+def test_prefix_of_images_is_missing(coco):
+    kwargs = coco.kwargs(data_prefix=dict(img_path='here/'))
+    reason = 'needs data_prefix=dict(img=...), the folder of images; found img_path'
+    assert reasons(config(**kwargs))[0] == reason
+    with pytest.raises(BadDataError) as error:
+        CheckedCocoDataset(**kwargs)
+    assert reason in str(error.value)
+
+
 def test_classes_as_one_string(coco):
     with pytest.raises(ValueError, match=r"must be a tuple of names, found the string 'cat'.*\('cat',\)"):
         CheckedCocoDataset(**coco.kwargs(metainfo=dict(classes='cat')))

@@ -1,9 +1,9 @@
 """Builds digits-VOC, a small detection set in the layout of PASCAL VOC, within seconds."""
 
 import argparse
-import sys
 
 from slf_mmdet.datasets.digits_voc import DigitsVOCSpec, build_digits_voc
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,23 +18,19 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+@user_errors('digits_voc')
+def main() -> None:
     args = parse_args()
-    try:
-        out = build_digits_voc(
-            args.out,
-            num_train=args.num_train,
-            num_test=args.num_test,
-            image_size=args.image_size,
-            seed=args.seed,
-            overwrite=args.overwrite,
-        )
-    except (FileExistsError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    out = build_digits_voc(
+        args.out,
+        num_train=args.num_train,
+        num_test=args.num_test,
+        image_size=args.image_size,
+        seed=args.seed,
+        overwrite=args.overwrite,
+    )
     print(f'{out} holds {args.num_train} training and {args.num_test} test images')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -28,6 +28,7 @@ from mmengine.runner import load_checkpoint
 from torch import Tensor
 
 from slf_mmdet.models.exportable import ExportableYOLOV1
+from slf_mmdet.utils.tool_errors import user_errors
 
 OUTPUTS = ['boxes', 'scores']
 TOLERANCE = 1e-4
@@ -115,13 +116,11 @@ def seconds_of(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+@user_errors('export_onnx')
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Exports one detector."""
     args = parse_args(argv)
-    try:
-        model, image = build_model(args.config, args.checkpoint, args.cfg_options)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'export_onnx: {error}') from error
+    model, image = build_model(args.config, args.checkpoint, args.cfg_options)
     export(model, image, args.out)
     print(f'{args.out}: image {tuple(image.shape)} -> {", ".join(OUTPUTS)}')
     if args.check:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from slf_mmdet.models.darknet_weights import KINDS, convert_weights, save_checkpoint
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -33,14 +34,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors('darknet_to_mmdet')
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Converts one file."""
     args = parse_args(argv)
-    try:
-        checkpoint = convert_weights(args.src, KINDS[args.kind](args.num_classes))
-        save_checkpoint(checkpoint, args.dst)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'darknet_to_mmdet: {error}') from error
+    checkpoint = convert_weights(args.src, KINDS[args.kind](args.num_classes))
+    save_checkpoint(checkpoint, args.dst)
     meta = checkpoint['meta']
     print(f'{args.dst}: {meta["layout"]}, after {meta["images_seen"]:,} images.')
 

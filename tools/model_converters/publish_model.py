@@ -15,6 +15,7 @@ import torch
 
 from slf_mmdet.models.darknet_weights import save_checkpoint
 from slf_mmdet.models.publish import publish_checkpoint
+from slf_mmdet.utils.tool_errors import user_errors
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -25,18 +26,16 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@user_errors('publish_model')
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Publishes one checkpoint."""
     args = parse_args(argv)
-    try:
-        checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
-    except Exception as error:  # torch raises errors of any type on broken files
-        raise SystemExit(f'publish_model: {args.src} cannot be read as a checkpoint: {error}') from error
+    checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
     try:
         published = publish_checkpoint(checkpoint)
-        save_checkpoint(published, args.dst)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'publish_model: {args.src}: {error}') from error
+    except ValueError as error:
+        raise ValueError(f'{args.src}: {error}') from error
+    save_checkpoint(published, args.dst)
     left_out = len(checkpoint['state_dict']) - len(published['state_dict'])
     print(f'{args.dst}: {len(published["state_dict"])} tensors; {left_out} of a balancer left out.')
 
