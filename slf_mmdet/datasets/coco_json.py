@@ -41,8 +41,8 @@ def check_coco(path: str, classes: Sequence[str], data_prefix: Dict[str, str], b
     """
     report = CocoReport([], [], {})
     if 'img' not in data_prefix:
-        keys = ', '.join(sorted(data_prefix)) or 'nothing'
-        report.problems.append(Finding(path, f'needs data_prefix=dict(img=...), the folder of images; found {keys}'))
+        there = ', '.join(sorted(data_prefix)) or 'nothing'
+        report.problems.append(Finding(path, f'needs data_prefix=dict(img=...), the folder of images; found {there}'))
     with get_local_path(path, backend_args=backend_args) as local:
         if not osp.exists(local):
             raise FileNotFoundError(f'{path} does not exist: set data_root and ann_file of the dataset in the config.')
