@@ -1,5 +1,6 @@
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -9,7 +10,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent))  # helpers.py
 
-from helpers import ROOT
+from helpers import ROOT, run_python
 from mmdet.utils import register_all_modules
 
 import slf_mmdet  # noqa: F401  registers everything, and makes mmdet importable
@@ -80,3 +81,22 @@ def run_tool(monkeypatch, capsys):
         return subprocess.CompletedProcess(command, returncode, printed.out + printed.err)
 
     return run_tool
+
+
+@pytest.fixture(scope='session')
+def site(tmp_path_factory):
+    """A site-packages folder with nothing but the wheel, put before all others by Python's own start-up."""
+    folder = tmp_path_factory.mktemp('site')
+    source = shutil.copytree(
+        ROOT,
+        tmp_path_factory.mktemp('source') / 'slf',
+        ignore=shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build'),
+    )
+    run_python(
+        *('-m', 'pip', 'install', '-q', '--no-deps', '--no-build-isolation', '--no-index', '--target', folder, source)
+    )
+    (folder / 'sitecustomize.py').write_text(
+        f'import site, sys\nsite.addsitedir({str(folder)!r})\n'
+        f'sys.path[:] = [path for path in sys.path if path != {str(ROOT)!r}]\n'
+    )
+    return folder

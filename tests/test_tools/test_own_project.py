@@ -1,10 +1,9 @@
 """A user's project elsewhere on disk, with slf_mmdet installed from its wheel and mmdet's own tools."""
 
 import re
-import shutil
 
 import pytest
-from helpers import IN_PROCESS, ROOT, SHORT, run_python
+from helpers import IN_PROCESS, SHORT, run_python
 from mmengine.config import Config
 
 from slf_mmdet.paths import get_config_path, get_mmdet_tool
@@ -14,25 +13,6 @@ OWN = """
 train_cfg = dict(max_epochs=1)
 model = dict(bbox_head=dict(loss_balancer=dict(_delete_=True, type='StaticBalancer')))
 """
-
-
-@pytest.fixture(scope='module')
-def site(tmp_path_factory):
-    """A site-packages folder with nothing but the wheel, put before all others by Python's own start-up."""
-    folder = tmp_path_factory.mktemp('site')
-    source = shutil.copytree(
-        ROOT,
-        tmp_path_factory.mktemp('source') / 'slf',
-        ignore=shutil.ignore_patterns('.*', 'data', 'work_dirs', 'build'),
-    )
-    run_python(
-        *('-m', 'pip', 'install', '-q', '--no-deps', '--no-build-isolation', '--no-index', '--target', folder, source)
-    )
-    (folder / 'sitecustomize.py').write_text(
-        f'import site, sys\nsite.addsitedir({str(folder)!r})\n'
-        f'sys.path[:] = [path for path in sys.path if path != {str(ROOT)!r}]\n'
-    )
-    return folder
 
 
 @pytest.fixture
