@@ -28,7 +28,8 @@ def find_logs(run: Path) -> List[Path]:
     """The scalar logs of a training run, in order: the file itself, or those of every resumed part of a work dir.
 
     Logs without a training iteration, as ``tools/test.py`` may leave in the same work dir, are not part of the run.
-    Nor are those of earlier runs: a run that resumes goes on at a later iteration, one that starts anew does not.
+    Nor are those of earlier runs. A run that resumes says so in its text log; without that log, it is one that goes on
+    at a later iteration.
 
     Raises:
         FileNotFoundError: there is none.
@@ -41,7 +42,7 @@ def find_logs(run: Path) -> List[Path]:
         first = next((_iteration(record) for record in _records_of(log) if _is_training(record)), None)
         if first is None:
             continue
-        if not logs or first <= start:
+        if not logs or first <= start or not _says_that_it_resumes(log):
             logs, start = [], first
         logs.append(log)
     if not logs:
@@ -50,6 +51,21 @@ def find_logs(run: Path) -> List[Path]:
             'LocalVisBackend (the default) writes. Give the work dir of a training run or such a file.'
         )
     return logs
+
+
+def _says_that_it_resumes(log: Path) -> bool:
+    """Whether mmengine has written that it resumed, before the first iteration; True where there is no text log."""
+    folder = log.parents[1]
+    text_log = folder / f'{folder.name}.log'
+    if not text_log.exists():
+        return True
+    with text_log.open(encoding='utf-8', errors='replace') as lines:
+        for line in lines:
+            if 'resumed epoch:' in line:
+                return True
+            if '(train)' in line:
+                return False
+    return False
 
 
 def read_curves(run: Path) -> Dict[str, Curve]:

@@ -4,7 +4,7 @@ import base64
 import io
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -53,7 +53,7 @@ def write_report(work_dir: Path, out: Path, config: Optional[Path] = None, num_p
         trajectories=_trajectories(curves),
         collapse=_collapse(run_cfg, curves),
         warnings=text_log.warnings,
-        pictures=[dict(name=path.name, uri=_picture(path)) for path in find_pictures(work_dir, num_pictures)],
+        pictures=[dict(name=path.name, uri=_picture(path)) for path in find_pictures(work_dir, folders, num_pictures)],
         base=config.name if config else None,
         changes=changes(load_base(config), run_cfg) if config and run_cfg else None,
         config=run_cfg.pretty_text if run_cfg else None,
@@ -71,14 +71,19 @@ def write_report(work_dir: Path, out: Path, config: Optional[Path] = None, num_p
     out.write_text(template.render(page), encoding='utf-8')
 
 
-def find_pictures(work_dir: Path, most: int) -> List[Path]:
-    """Pictures of detections in a work dir, evenly chosen if there are more.
+def find_pictures(work_dir: Path, folders: Sequence[Path], most: int) -> List[Path]:
+    """Pictures of detections of a run, evenly chosen if there are more.
 
-    Those that ``DetVisualizationHook`` draws, with ``draw=True``, and ``detections*.png`` or ``.jpg``, as
-    ``tools/analysis_tools/draw_detections.py`` names them.
+    Those that ``DetVisualizationHook`` draws, with ``draw=True``, and ``detections*.png`` or ``.jpg`` in the work dir,
+    as ``tools/analysis_tools/draw_detections.py`` names them.
+
+    Args:
+        work_dir: of the run.
+        folders: those of the run's logs, :func:`find_logs`; a test or an earlier run in the work dir has others.
+        most: largest number of pictures.
     """
-    patterns = ('*/vis_data/vis_image/*', 'vis_data/vis_image/*', 'detections*')
-    found = [path for pattern in patterns for path in sorted(work_dir.glob(pattern))]
+    found = [path for folder in folders for path in sorted(folder.glob('vis_data/vis_image/*'))]
+    found += sorted(work_dir.glob('detections*'))
     found = [path for path in found if path.suffix.lower() in ('.png', '.jpg', '.jpeg')]
     chosen = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
     return [found[i] for i in chosen]

@@ -30,7 +30,9 @@ class BalanceMonitorHook(Hook):
 
     The weights themselves, ``balance/<part>``, are in the log without this hook. Each value, except those of a signal,
     is a mean over the iterations since the previous log, in the process that logs; iterations with values that are not
-    finite are left out. With several balancers, the name of the submodule is inserted: ``raw/<module>/<part>``.
+    finite are left out. mmengine's own means, ``balance/<part>`` and ``loss_<part>``, are over the last ``window_size``
+    iterations of the run's log processor. With several balancers, the name of the submodule is inserted:
+    ``raw/<module>/<part>``.
 
     Steps are collected on the device and read only when they are logged, so that no other iteration synchronises.
 

@@ -51,6 +51,14 @@ def test_one_log_or_all_of_a_work_dir(work_dir):
     assert find_logs(logs[1]) == [logs[1]] and find_logs(logs[1].parents[1]) == [logs[1]]
 
 
+@pytest.mark.parametrize(('said', 'joined'), [('resumed epoch: 1, iter: 2', True), ('Epoch(train)  [1][3/9]', False)])
+def test_a_run_that_starts_anew_and_logs_later(work_dir, said, joined):
+    # With a longer interval between logs its first one comes after the first one of the run before
+    text_log = work_dir / '20260101_000001' / '20260101_000001.log'
+    text_log.write_text(f'Config:\n2026/01/01 - mmengine - INFO - {said}\nEpoch(train)  [2][3/9]\nresumed epoch: 9')
+    assert read_curves(work_dir)['lr'].iters.tolist() == ([1, 2, 3, 4] if joined else [3, 4])
+
+
 def test_no_log(tmp_path):
     with pytest.raises(FileNotFoundError, match='holds no log of a training: expected'):
         read_curves(tmp_path)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 from helpers import CONFIGS, DIGITS_SLF
 from mmengine.config import Config
+from PIL import Image
 
 from slf_mmdet.analysis.config_changes import changes
 from slf_mmdet.analysis.report import find_pictures, write_report
@@ -175,8 +176,14 @@ def test_precision_of_coco_classes(make_work_dir, tmp_path):
 
 def test_pictures_are_chosen_evenly(make_work_dir):
     work_dir = make_work_dir()
-    assert [path.stem for path in find_pictures(work_dir, 2)] == ['val_img_0', 'val_img_2']
-    assert find_pictures(work_dir, 0) == []
+    folders = [work_dir / '20260101_000000']
+    other = work_dir / '20260102_000000' / 'vis_data' / 'vis_image'  # of tools/test.py, or of another run
+    other.mkdir(parents=True)
+    Image.new('RGB', (8, 8)).save(other / 'test_img_0.png')
+    Image.new('RGB', (8, 8)).save(work_dir / 'detections.png')
+    assert [path.stem for path in find_pictures(work_dir, folders, 2)] == ['val_img_0', 'detections']
+    assert [path.stem for path in find_pictures(work_dir, folders, 9)][:3] == ['val_img_0', 'val_img_1', 'val_img_2']
+    assert find_pictures(work_dir, folders, 0) == []
 
 
 def test_no_run(tmp_path):

@@ -91,6 +91,21 @@ def test_log_holds_means_since_the_log_before(make_runner, balanced):
     assert history(runner, 'weights/smallest_first') == [1.0, 1.0]
 
 
+def test_window_of_mmengines_means_is_another_one(make_runner, balanced, tmp_path):
+    # As docs/monitoring.md says: raw/* over the 4 iterations since the last log, loss_* over the last 2
+    model = balanced(STATIC, dict(box=1.0, cls=10.0))
+    runner = make_runner(model, BalanceMonitorHook())
+    runner.log_processor.window_size = 2
+    runner.train()
+    with torch.no_grad():
+        raw = [model.parts(batch['inputs'])[0]['box'].mean().item() for batch in runner.train_dataloader]
+    (log,) = tmp_path.glob('*/vis_data/scalars.json')
+    first, last = map(json.loads, log.read_text().splitlines())
+    for record, end in ((first, 4), (last, 8)):
+        assert record['raw/box'] == pytest.approx(sum(raw[end - 4 : end]) / 4)
+        assert record['loss_box'] == pytest.approx(3 * sum(raw[end - 2 : end]) / 2, rel=1e-4)
+
+
 def test_every_backend_and_the_terminal_show_it_and_the_objective_stays(make_runner, balanced, tmp_path):
     model = balanced(STATIC, dict(box=1.0, cls=1.0))
     runner = make_runner(model, BalanceMonitorHook())
