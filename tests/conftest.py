@@ -1,54 +1,20 @@
-import os
 import runpy
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))  # helpers.py
+sys.path.append(str(Path(__file__).parent))  # helpers.py, skips.py
 
 from helpers import ROOT, run_python
 from mmdet.utils import register_all_modules
+from skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401  hooks of pytest
 
 import slf_mmdet  # noqa: F401  registers everything, and makes mmdet importable
 
 register_all_modules()  # the default scope is mmdet, as in a run
-
-
-def pytest_terminal_summary(terminalreporter):
-    reasons = skip_reasons(terminalreporter)
-    if reasons:
-        terminalreporter.section(f'{sum(reasons.values())} tests skipped')
-        for reason, count in reasons.most_common():
-            terminalreporter.write_line(f'{count:4d}  {reason}')
-    forbidden = forbidden_skips(reasons)
-    if forbidden:
-        terminalreporter.write_line(f'SLF_CI is set: these tests must run here: {"; ".join(forbidden)}', red=True)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session):
-    reporter = session.config.pluginmanager.get_plugin('terminalreporter')
-    if hasattr(session.config, 'workerinput') or reporter is None:  # a worker of pytest-xdist
-        return
-    if session.exitstatus == 0 and forbidden_skips(skip_reasons(reporter)):
-        session.exitstatus = 1
-
-
-def skip_reasons(reporter):
-    """Reason -> number of skipped tests or modules."""
-    reports = reporter.stats.get('skipped', [])
-    return Counter(str(report.longrepr[-1]).removeprefix('Skipped: ') for report in reports)
-
-
-def forbidden_skips(reasons):
-    """Reasons for which no test may be skipped in CI, that is, all but an absent GPU or absent real data."""
-    allowed = ('GPU',) if os.environ.get('SLF_SHARED') else ('GPU', 'SLF_SHARED')
-    wrong = [reason for reason in reasons if not any(word in reason for word in allowed)]
-    return wrong if os.environ.get('SLF_CI') else []
 
 
 @pytest.fixture(scope='session')
