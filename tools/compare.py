@@ -13,6 +13,7 @@ command continues a comparison that was interrupted.
 
 import argparse
 import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
@@ -36,6 +37,7 @@ from slf_mmdet.comparison import (
 )
 from slf_mmdet.comparison.arms import AS_IT_IS
 from slf_mmdet.comparison.balancer_arms import base_weights
+from slf_mmdet.comparison.held_out import on_held_out
 from slf_mmdet.utils.tool_errors import user_errors
 
 
@@ -78,6 +80,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--trials', type=int, default=8, help='number of weights that --weights random tries')
     parser.add_argument(
         '--tune-seeds', nargs='+', type=int, default=[1000], help='seeds for the tuning, which are not reported'
+    )
+    parser.add_argument(
+        '--held-out',
+        type=float,
+        metavar='SHARE',
+        help='train on the other training images and evaluate on this share of them: for choices of settings, which '
+        'then do not look at the images of validation and test',
     )
     parser.add_argument('--report-only', action='store_true', help='only print the table of the finished runs')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='options merged into every config')
@@ -123,6 +132,8 @@ def main() -> int:
     args = parse_args()
     console = Console()
     configs = parse_configs([args.config, *args.configs], args.cfg_options)
+    if args.held_out is not None:
+        configs = [dataclasses.replace(arm, cfg=on_held_out(arm.cfg, args.held_out)) for arm in configs]
     cfg = configs[0].cfg
     work_dir = args.work_dir or Path('work_dirs') / 'compare' / Path(args.config.rpartition('=')[2]).stem
     arms = find_all_arms(args, configs)

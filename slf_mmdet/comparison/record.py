@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -25,6 +26,7 @@ RECORD = 'comparison'  # key in a checkpoint
 RESULT = 'result.json'
 START = 'start.json'
 PROGRESS = 'progress'
+VALIDATIONS = 'validations.json'
 
 
 @HOOKS.register_module()
@@ -73,6 +75,8 @@ class RunRecordHook(Hook):
 
     Attributes:
         metrics: of the last validation, or ``None`` if there was none in this process.
+        validations: iteration -> metrics of every validation; those before a resume are read from the file
+            ``validations.json`` of the folder. One that was due between a checkpoint and a kill is missing.
         fingerprint: hash of the images in their order; ``None`` where the images before a checkpoint are not known.
     """
 
@@ -81,6 +85,7 @@ class RunRecordHook(Hook):
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         self.metrics: Optional[Dict[str, float]] = None
+        self.validations: Dict[int, Dict[str, float]] = {}
         self.fingerprint: Optional[str] = ''
         self._loaded: Dict[str, Any] = {}
         self._seconds_before = 0.0
@@ -104,6 +109,7 @@ class RunRecordHook(Hook):
         else:
             self.fingerprint = self._loaded.get('fingerprint')
             self._seconds_before = self._loaded.get('seconds', 0.0)
+            self.validations = read_validations(self.folder, runner.iter)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         batch = data_batch or {}
@@ -123,6 +129,17 @@ class RunRecordHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
         self.metrics = dict(metrics or {})
+        self.validations[runner.iter] = self.metrics
+        write_json(self.folder / VALIDATIONS, self.validations)
+
+
+def read_validations(folder: Path, until: int) -> Dict[int, Dict[str, float]]:
+    """Iteration -> metrics, up to an iteration; empty where no validation was recorded."""
+    path = folder / VALIDATIONS
+    if not path.is_file():
+        return {}
+    found = {int(key): value for key, value in json.loads(path.read_text(encoding='utf-8')).items()}
+    return {key: value for key, value in found.items() if key <= until}
 
 
 def unwrap(model: Any) -> nn.Module:

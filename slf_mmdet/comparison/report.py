@@ -20,12 +20,14 @@ from rich.table import Table
 from scipy import stats
 
 from .arms import Arm
+from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment, Run
 from .files import whole_file, write_text, writing
 
 CONFIDENCE = 0.95
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias
 SAME_NETWORK = 0.95
+REACH = 'iterations to reach it'
 # Metrics of mmpretrain, which are in percent; those of mmdet are in [0, 1]
 _PERCENT = ('accuracy/', 'single-label/', 'multi-label/', 'retrieval/')
 
@@ -41,6 +43,8 @@ class Row:
         interval: of the mean difference, at 95 % (Student's t); ``None`` with fewer than two pairs.
         seconds: median seconds per iteration, seed by seed.
         overhead: geometric mean over the seeds of the time per iteration relative to the first arm.
+        reach: share of the iterations after which the final value of the first arm is reached, see
+            :func:`~slf_mmdet.comparison.curves.time_to_reach`.
     """
 
     label: str
@@ -49,6 +53,7 @@ class Row:
     interval: Optional[Tuple[float, float]]
     seconds: Dict[int, float]
     overhead: Optional[float]
+    reach: Optional[float]
 
     @property
     def mean(self) -> float:
@@ -120,6 +125,12 @@ class Report:
                 f'means. Look at their logs in {experiment.work_dir}, or choose another metric; there are {keys}.'
             )
         self.factor, self.unit = _scale(self.metric)
+        self.curves = {
+            arm.label: {
+                seed: read_curve(result, self.metric, self.factor) for seed, result in self._by_seed(arm.label).items()
+            }
+            for arm in experiment.arms
+        }
         self.rows = [self._row(arm.label) for arm in experiment.arms]
 
     def _by_seed(self, label: str) -> Dict[int, dict]:
@@ -139,6 +150,7 @@ class Report:
             interval=confidence_interval(list(differences.values())),
             seconds={seed: result['seconds_per_iter'] for seed, result in ours.items()},
             overhead=math.exp(statistics.fmean(ratios)) if ratios else None,
+            reach=time_to_reach(self.curves[label], self.curves[self.experiment.arms[0].label]) if paired else None,
         )
 
     def unpaired(self) -> List[str]:
@@ -198,6 +210,9 @@ class Report:
             's/iter',
             'time',
         ]
+        with_reach = any(row.reach is not None for row in self.rows)
+        if with_reach:
+            header.append(REACH)
         lines = [header]
         seeds = set(self.experiment.seeds)
         for row in self.rows:
@@ -211,6 +226,7 @@ class Report:
                     f'{row.interval[0]:+.2f} to {row.interval[1]:+.2f}' if row.interval else '',
                     f'{statistics.median(row.seconds.values()):.4f}' if row.seconds else '',
                     f'x{row.overhead:.2f}' if row.overhead is not None else '',
+                    *([_reach(row.reach)] if with_reach else []),
                 ]
             )
         return lines
@@ -229,7 +245,10 @@ class Report:
             console.print(f'[yellow]{escape(note)}[/]')
 
     def save(self) -> List[Path]:
-        """Writes ``comparison.md``, ``comparison.csv`` (one line per run, all metrics) and ``comparison.png``."""
+        """Writes ``comparison.md``, ``comparison.csv`` (one line per run, all metrics) and ``comparison.png``.
+
+        With several validations in a run also ``comparison_curves.csv``, a line for each, and ``..._curves.png``.
+        """
         with writing(self.experiment.work_dir):
             mkdir_or_exist(self.experiment.work_dir)
         paths = [self.experiment.work_dir / f'comparison.{ending}' for ending in ('md', 'csv', 'png')]
@@ -237,6 +256,16 @@ class Report:
         for path, save in zip(paths[1:], (self._save_csv, self._save_plot)):
             with whole_file(path) as partial:
                 save(partial)
+        if any(len(curve) > 1 for by_seed in self.curves.values() for curve in by_seed.values()):
+            drawn = {
+                arm: {seed: curve for seed, curve in by_seed.items() if curve} for arm, by_seed in self.curves.items()
+            }
+            drawn = {arm: by_seed for arm, by_seed in drawn.items() if by_seed}
+            paths += [self.experiment.work_dir / f'comparison_curves.{ending}' for ending in ('csv', 'png')]
+            with whole_file(paths[-2]) as partial:
+                save_curves(partial, drawn, self.metric)
+            with whole_file(paths[-1]) as partial:
+                plot_curves(partial, drawn, f'{self.metric}{self.unit}')
         return paths
 
     def _markdown(self) -> str:
@@ -247,6 +276,11 @@ class Report:
             f'\nMean ± standard deviation over the seeds {self.experiment.seeds}; differences are paired by seed, '
             'their interval is Student\'s t. "time" is the median time per iteration relative to the first line.\n'
         )
+        if REACH in header:
+            note += (
+                f'"{REACH}" is the share of the iterations after which the validation first has the final value of the '
+                'first line: the median of the seeds, linear between validations.\n'
+            )
         return '\n'.join([*rows, note, *(f'{text[0].upper()}{text[1:]}.\n' for text in self.notes())])
 
     def _save_csv(self, path: Path) -> None:
@@ -277,6 +311,10 @@ class Report:
         axes.grid(axis='x', alpha=0.3)
         figure.savefig(path, format='png', dpi=120)
         plt.close(figure)
+
+
+def _reach(share: Optional[float]) -> str:
+    return '' if share is None else 'not reached' if math.isinf(share) else f'{share:.2f}'
 
 
 def _is_finite(value: Any) -> bool:

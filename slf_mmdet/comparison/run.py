@@ -73,6 +73,7 @@ def train_and_evaluate(folder: Path) -> dict:
     result.update(
         seconds_per_iter=statistics.median(times) if times else record.seconds / runner.max_iters,
         seconds=record.seconds,
+        validations={step: with_zeros(found, runner.val_evaluator) for step, found in record.validations.items()},
         iters=runner.max_iters,
         fingerprint=record.fingerprint,
         version=slf_mmdet.__version__,

@@ -199,3 +199,25 @@ def test_a_metric_that_is_not_a_number_is_an_error_by_name(experiment):
         ValueError, match=r"no finite value in the finished runs \['slf, seed 1'\].*choose another metric"
     ):
         Report(experiment)
+
+
+def test_learning_curves(experiment):
+    finish_all(experiment)
+    for run in experiment.runs:
+        path = run.folder / 'result.json'
+        result = json.loads(path.read_text())
+        final = result['test']['pascal_voc/mAP']
+        early = 0.5 if run.arm.label == 'static' else 0.69
+        values = {10: 0.3, 20: early, 40: final}
+        result['validations'] = {step: {'pascal_voc/mAP': value} for step, value in values.items()}
+        path.write_text(json.dumps(result))
+    report = Report(experiment)
+    # static's final values 70, 72, 68: reached between 20 and 40 iterations, or between 10 and 20 with seed 2
+    steps = [20 + 20 * 1 / 2, 20 + 20 * 3 / 6, 10 + 10 * 38 / 39]
+    assert report.rows[1].reach == pytest.approx(statistics.median(steps) / 40)
+    assert report.rows[0].reach is None
+    paths = report.save()
+    assert [path.name for path in paths[3:]] == ['comparison_curves.csv', 'comparison_curves.png']
+    assert len(paths[3].read_text().splitlines()) == 1 + 6 * 3
+    markdown = paths[0].read_text()
+    assert '| x1.10 | 0.75 |' in markdown and 'has the final value of the first line' in ' '.join(markdown.split())
