@@ -1,0 +1,223 @@
+"""Writes the tables and pictures of docs/results.md from the csv files of this folder: ``make results``.
+
+``beds.json`` lists the test beds, each a comparison of ``tools/compare.py``. Example of adding one::
+
+    python tools/compare.py CONFIG --balancers static slf --seeds 0 1 2 3 4 --work-dir work_dirs/BED
+    python results/tables.py --collect work_dirs/BED BED
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import re
+import shutil
+import statistics
+import sys
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt
+from scipy import stats
+
+from slf_mmdet.comparison.curves import Curve, mean_curve, time_to_reach
+from slf_mmdet.comparison.report import confidence_interval
+
+RESULTS = Path(__file__).resolve().parent
+DOCS = RESULTS.parent / 'docs'
+PAGE = DOCS / 'results.md'
+PICTURES = DOCS / 'images'
+SIGNIFICANT = 0.05
+
+
+class Effect(NamedTuple):
+    """An arm against the first one of a bed, in mAP percent, paired by seed."""
+
+    bed: Dict[str, Any]
+    arm: str
+    first: List[float]
+    second: List[float]
+    reach: Optional[float]
+    adjusted: float = 1.0  # p of the paired t-test after Holm's correction
+
+    @property
+    def differences(self) -> List[float]:
+        return [ours - base for ours, base in zip(self.second, self.first)]
+
+    @property
+    def verdict(self) -> str:
+        if self.adjusted >= SIGNIFICANT:
+            return 'no significant difference'
+        return 'better' if statistics.fmean(self.differences) > 0 else 'worse'
+
+
+def read_values(path: Path, metric: str) -> Dict[str, Dict[int, float]]:
+    """Arm -> seed -> metric in percent, of a ``comparison.csv``."""
+    found: Dict[str, Dict[int, float]] = {}
+    with open(path, newline='', encoding='utf-8') as file:
+        for line in csv.DictReader(file):
+            found.setdefault(line['arm'], {})[int(line['seed'])] = 100 * float(line[metric])
+    return found
+
+
+def read_curves(path: Path, metric: str) -> Dict[str, Dict[int, Curve]]:
+    """Arm -> seed -> curve, of a ``comparison_curves.csv``."""
+    found: Dict[str, Dict[int, Curve]] = {}
+    with open(path, newline='', encoding='utf-8') as file:
+        for line in csv.DictReader(file):
+            curve = found.setdefault(line['arm'], {}).setdefault(int(line['seed']), [])
+            curve.append((int(line['iter']), float(line[metric])))
+    return found
+
+
+def find_effects(beds: Sequence[Dict[str, Any]], arm: str) -> List[Effect]:
+    """One effect for each bed that has the arm, with Holm's correction over them."""
+    effects = []
+    for bed in beds:
+        folder = RESULTS / 'beds' / bed['name']
+        values = read_values(folder / 'comparison.csv', bed['metric'])
+        if arm not in values:
+            continue
+        first = next(iter(values))
+        seeds = sorted(set(values[first]) & set(values[arm]))
+        curves = read_curves(folder / 'comparison_curves.csv', bed['metric'])
+        reach = time_to_reach(curves[arm], curves[first])
+        effects.append(Effect(bed, arm, [values[first][s] for s in seeds], [values[arm][s] for s in seeds], reach))
+    adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
+    return [each._replace(adjusted=p) for each, p in zip(effects, adjusted)]
+
+
+def holm(values: Sequence[float]) -> List[float]:
+    """Holm's step-down correction of p-values (Holm, 1979)."""
+    adjusted = [0.0] * len(values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=lambda index: values[index])):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def table(effects: Sequence[Effect]) -> str:
+    """The results of an arm in Markdown."""
+    lines = [
+        '| bed | n | static | SLF | difference, 95 % | p (Holm) | iterations to reach static | verdict |',
+        '|---|---:|---:|---:|---:|---:|---:|---|',
+    ]
+    for each in effects:
+        low, high = interval_of(each)
+        reach = '' if each.reach is None else 'not reached' if each.reach > 1 else f'{each.reach:.2f}'
+        cells = [
+            f'[{each.bed["title"]}](../{each.bed["config"]})',
+            str(len(each.first)),
+            *(
+                f'{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}'
+                for values in (each.first, each.second)
+            ),
+            f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})',
+            f'{each.adjusted:.3f}',
+            reach,
+            each.verdict,
+        ]
+        lines.append(f'| {" | ".join(cells)} |')
+    means = [statistics.fmean(each.differences) for each in effects]
+    lines.append(f'\nMean of the differences over the {len(means)} beds: {statistics.fmean(means):+.2f}.')
+    return '\n'.join(lines)
+
+
+def interval_of(effect: Effect) -> Tuple[float, float]:
+    found = confidence_interval(effect.differences)
+    if found is None:
+        raise ValueError(f'{effect.bed["name"]}: {effect.arm} needs two seeds or more')
+    return found
+
+
+def draw_forest(effects: Sequence[Effect], path: Path) -> None:
+    """Differences with their intervals, a line for each bed."""
+    figure, axes = plt.subplots(figsize=(7, 1 + 0.4 * len(effects)), layout='constrained')
+    for index, each in enumerate(effects):
+        low, high = interval_of(each)
+        axes.plot([low, high], [index, index], color='C0')
+        axes.plot(statistics.fmean(each.differences), index, 's', color='C0')
+        axes.scatter(each.differences, [index] * len(each.differences), color='0.6', s=9, zorder=3)
+    axes.axvline(0, color='0.5', linewidth=1)
+    axes.set_yticks(range(len(effects)), [each.bed['title'] for each in effects])
+    axes.invert_yaxis()
+    axes.set_xlabel('mAP gained by SLF over static weights: mean, 95 % interval, seeds')
+    axes.grid(axis='x', alpha=0.3)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_curves(beds: Sequence[Dict[str, Any]], arm: str, path: Path) -> None:
+    """Mean learning curves of static weights and of an arm, a panel for each bed."""
+    columns = min(3, len(beds))
+    rows = -(-len(beds) // columns)
+    figure, grid = plt.subplots(rows, columns, figsize=(3.4 * columns, 2.6 * rows), layout='constrained', squeeze=False)
+    for axes, bed in zip(grid.flat, beds):
+        curves = read_curves(RESULTS / 'beds' / bed['name'] / 'comparison_curves.csv', bed['metric'])
+        for label, name in ((next(iter(curves)), 'static weights'), (arm, 'SLF')):
+            axes.plot(*zip(*mean_curve(list(curves[label].values()))), marker='.', label=name)
+        axes.set_title(bed['title'], fontsize='small')
+        axes.grid(alpha=0.3)
+    for axes in grid.flat[len(beds) :]:
+        axes.remove()
+    grid.flat[0].legend(fontsize='small')
+    figure.supxlabel('iteration', fontsize='small')
+    figure.supylabel('mAP [%]', fontsize='small')
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def with_table(text: str, name: str, content: str) -> str:
+    """Replaces what is between ``<!-- table: NAME -->`` and ``<!-- end of table -->``."""
+    pattern = re.compile(rf'(<!-- table: {name} -->\n).*?(<!-- end of table -->)', re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f'{PAGE} has no place for the table {name}: <!-- table: {name} --> and <!-- end of table -->')
+    return pattern.sub(lambda found: f'{found[1]}\n{content}\n\n{found[2]}', text)
+
+
+def collect(work_dir: Path, bed: str) -> None:
+    """Copies csv, configs and logs of a finished comparison; the log and config are those of each arm's first seed."""
+    folder = RESULTS / 'beds' / bed
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ('comparison.csv', 'comparison_curves.csv'):
+        shutil.copy(work_dir / name, folder / name)
+    for config in sorted(work_dir.glob('*/seed_*/config.py')):
+        arm = config.parents[1].name
+        if config.parent == min(config.parents[1].glob('seed_*'), key=lambda path: int(path.name.partition('_')[2])):
+            text = config.read_text(encoding='utf-8').replace(str(work_dir.resolve()), 'work_dirs')
+            (folder / f'{arm}.py').write_text(text, encoding='utf-8')
+            log = '\n'.join(
+                path.read_text(encoding='utf-8') for path in sorted(config.parent.glob('*/vis_data/scalars.json'))
+            )
+            (folder / f'{arm}.json.gz').write_bytes(gzip.compress(log.encode(), mtime=0))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--collect', nargs=2, metavar=('WORK_DIR', 'BED'), help='copy a finished comparison here')
+    parser.add_argument('--check', action='store_true', help='only say whether the page has the numbers of the csv')
+    args = parser.parse_args()
+    if args.collect:
+        collect(Path(args.collect[0]), args.collect[1])
+        return 0
+    beds = json.loads((RESULTS / 'beds.json').read_text(encoding='utf-8'))
+    effects = find_effects(beds, 'slf')
+    before = PAGE.read_text(encoding='utf-8')
+    after = with_table(before, 'beds', table(effects))
+    if args.check:
+        if after != before:
+            print(f'{PAGE} differs from the csv files: run `make results`', file=sys.stderr)
+        return int(after != before)
+    PAGE.write_text(after, encoding='utf-8')
+    draw_forest(effects, PICTURES / 'results_forest.png')
+    draw_curves(beds, 'slf', PICTURES / 'results_curves.png')
+    print(table(effects))
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
