@@ -57,7 +57,7 @@ setup(
         'lite': ['mmcv-lite>=2.0.0,<2.2.0'],
         'full': ['mmcv>=2.0.0,<2.2.0'],
         'demo': ['scikit-learn'],
-        'cls': ['mmpretrain>=1.2,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
+        'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
         'dev': [
             'scikit-learn',

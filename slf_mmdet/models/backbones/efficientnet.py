@@ -81,6 +81,7 @@ class EfficientNetBackbone(BaseModule):
         self.out_channels = tuple(_channels(self.blocks[stage]) for stage in self.out_stages)
         for module in self._frozen():
             module.requires_grad_(False)
+        self.train()  # frozen stages are in evaluation mode from the beginning
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
         """Maps RGB images (N, 3, H, W) to a tuple of maps (N, C, h, w), one for each of ``out_stages``."""
