@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test results lint format clean
 
 install: $(STAMP)  ## the package with its pinned dependencies, in .venv
 
@@ -20,6 +20,9 @@ demo: install  ## train, test and draw a small YOLO with learned loss weights on
 
 test: install  ## the test suite, with coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart=1 --cov=slf_mmdet --cov-report=term-missing:skip-covered --cov-fail-under=90 $(TEST_ARGS)
+
+results: install  ## the tables and pictures of docs/results.md, from the csv files in results/
+	$(BIN)/python results/tables.py
 
 lint: install
 	$(BIN)/ruff check .

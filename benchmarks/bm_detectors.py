@@ -16,7 +16,6 @@ from mmengine.registry import init_default_scope
 from side_by_side import milliseconds, parser, prepare, ratio, show, side_by_side
 from torch import nn
 
-from slf_mmdet.balancers.step import Step
 from slf_mmdet.slf import DeltaAP
 
 DETECTORS = dict(
@@ -34,11 +33,10 @@ RUNS = (500, 10_000)
 def measurements(iterations: int) -> int:
     """How many of the iterations of a run measure, with the signal's own interval."""
     signal = DeltaAP(2)
-    step = Step(torch.zeros(2), ('a', 'b'), parts_at_once=1)
     found = 0
     for index in range(iterations):
         signal.counter.value = index
-        found += index % signal._interval_now(step) == 0
+        found += index % signal._interval_now() == 0
     return found
 
 

@@ -12,8 +12,7 @@ from ...utils.numerics import clamp_min_eps, mean_over_images
 from ...utils.running_mean import RunningMean
 from ...utils.state import StepCounter
 
-FIRST_INTERVAL = 5
-FIRST_INTERVAL_IN_TURN = 10
+FIRST_INTERVAL = 10
 
 
 class Signal(nn.Module, metaclass=ABCMeta):
@@ -88,20 +87,19 @@ class RunningMeanSignal(Signal):
 class ComparingSignal(Signal):
     r"""Costs from what is measured every few iterations; all measurements of a run count about equally.
 
-    By default every fifth iteration is measured, and from iteration 500 on the time in between is 1 % of the
+    By default every tenth iteration is measured, and from iteration 1,000 on the time in between is 1 % of the
     iterations so far: short runs learn from enough of them, and in long ones they take little of the time.
 
     Where a measurement of a part takes a pass through the heads of the detector, as in ``BalancedDetector``, one part
     is measured at a time, in turn, so that an iteration with a measurement takes at most about twice as long as one
-    without, however many parts there are. Every tenth iteration is measured then. What is remembered are measurements
-    of all parts.
+    without, however many parts there are. What is remembered are measurements of all parts.
 
     Args:
         num_parts: see :class:`Signal`.
         momentum: :math:`\beta` in [0, 1) of the running means; 0 takes the last measurement alone, 0.98 remembers about
             50, the default 1,000.
         interval: iterations >= 1 from one measurement to the next, in which the costs stay; ``None`` for the larger of
-            5, or 10 where parts are measured in turn, and 1 % of the iterations so far.
+            10 and 1 % of the iterations so far.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -120,7 +118,7 @@ class ComparingSignal(Signal):
 
     def costs(self, step: Step, prior_weights: Tensor, weights: Tensor) -> Tensor:
         if self.training and torch.is_grad_enabled():
-            if self.counter.value % self._interval_now(step) == 0:
+            if self.counter.value % self._interval_now() == 0:
                 self._measure(step, prior_weights, weights)
             self.counter.advance()
         return self._costs_now(prior_weights)
@@ -133,11 +131,10 @@ class ComparingSignal(Signal):
     def _costs_now(self, prior_weights: Tensor) -> Tensor:
         """Costs from what is remembered, ``(n,)``."""
 
-    def _interval_now(self, step: Step) -> int:
+    def _interval_now(self) -> int:
         if self.interval is not None:
             return self.interval
-        first = FIRST_INTERVAL if step.parts_at_once is None else FIRST_INTERVAL_IN_TURN
-        return max(first, self.counter.value // 100)
+        return max(FIRST_INTERVAL, self.counter.value // 100)
 
 
 class PartsInTurn(nn.Module):

@@ -29,11 +29,11 @@ def run(signal, iterations):
 
 
 def test_measurements_become_rarer():
-    """A literal count: every fifth step up to 500, then 1 % of the steps so far from one to the next."""
+    """A literal count: every tenth step up to 1,000, then 1 % of the steps so far from one to the next."""
     signal = Measured(2)
-    run(signal, range(1500))
-    assert signal.iterations[:100] == list(range(0, 500, 5))
-    assert signal.iterations[100:] == [step for step in range(500, 1500) if step % (step // 100) == 0]
+    run(signal, range(2500))
+    assert signal.iterations[:100] == list(range(0, 1000, 10))
+    assert signal.iterations[100:] == [step for step in range(1000, 2500) if step % (step // 100) == 0]
 
 
 def test_costs_stay_between_measurements():

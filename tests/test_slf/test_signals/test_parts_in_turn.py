@@ -97,8 +97,8 @@ def test_gradient_alignment_is_the_same_after_all_have_been_measured(target):
     torch.testing.assert_close(found, expected)
 
 
-@pytest.mark.parametrize(('at_once', 'expected'), [(None, 5), (1, 10)])
-def test_every_fifth_iteration_or_every_tenth_in_turn(at_once, expected):
+@pytest.mark.parametrize('at_once', [None, 1])
+def test_every_tenth_iteration_is_measured(at_once):
     seen = []
     signal = DeltaAP(3)
     measured = []
@@ -107,7 +107,7 @@ def test_every_fifth_iteration_or_every_tenth_in_turn(at_once, expected):
         signal.costs(Problem().step(at_once, seen), WEIGHTS, WEIGHTS)
         if len(seen) > before:
             measured.append(iteration)
-    assert measured == list(range(0, 21, expected))
+    assert measured == [0, 10, 20]
 
 
 def test_an_average_precision_of_0_for_many_measurements_is_said_once(caplog):

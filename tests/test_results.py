@@ -1,0 +1,81 @@
+"""The tables of docs/results.md are those of the csv files; how they are made, by hand."""
+
+import csv
+import json
+import runpy
+import sys
+
+import pytest
+from helpers import ROOT
+
+TABLES = ROOT / 'results' / 'tables.py'
+
+
+@pytest.fixture(scope='module')
+def tables():
+    return runpy.run_path(str(TABLES))
+
+
+def test_docs_have_the_numbers_of_the_csv_files(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [str(TABLES), '--check'])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(TABLES), run_name='__main__')
+    assert ended.value.code == 0, capsys.readouterr().err
+
+
+def test_every_bed_has_its_files(tables):
+    beds = json.loads((ROOT / 'results' / 'beds.json').read_text())
+    for bed in beds:
+        folder = ROOT / 'results' / 'beds' / bed['name']
+        assert (ROOT / bed['config']).is_file() and set(bed) == {'name', 'title', 'config', 'metric', 'commit', 'day'}
+        values = tables['read_values'](folder / 'comparison.csv', bed['metric'])
+        curves = tables['read_curves'](folder / 'comparison_curves.csv', bed['metric'])
+        assert next(iter(values)) == 'static' and set(values) == set(curves)
+        for arm, by_seed in values.items():
+            assert len(by_seed) >= 5 and by_seed.keys() == curves[arm].keys()
+            for seed, value in by_seed.items():
+                assert curves[arm][seed][-1][1] == pytest.approx(value)  # the last validation is the result
+            assert list(folder.glob(f'{arm}*.py')) and list(folder.glob(f'{arm}*.json.gz'))
+
+
+def test_holm(tables):
+    # Holm (1979): sorted 0.01, 0.03, 0.04 times 3, 2 and 1, and never smaller than the one before
+    assert tables['holm']([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert tables['holm']([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_effect(tables, tmp_path, monkeypatch):
+    folder = tmp_path / 'beds' / 'bed'
+    folder.mkdir(parents=True)
+    rows = [
+        ('static', 0, 0.70),
+        ('static', 1, 0.72),
+        ('static', 2, 0.68),
+        ('slf', 2, 0.70),
+        ('slf', 0, 0.71),
+        ('slf', 1, 0.75),
+    ]
+    with open(folder / 'comparison.csv', 'w', newline='') as file:
+        csv.writer(file).writerows([('arm', 'seed', 'mAP'), *rows])
+    with open(folder / 'comparison_curves.csv', 'w', newline='') as file:
+        points = [(arm, seed, step, 100 * value * step / 40) for arm, seed, value in rows for step in (10, 20, 40)]
+        csv.writer(file).writerows([('arm', 'seed', 'iter', 'mAP'), *points])
+    monkeypatch.setitem(tables['find_effects'].__globals__, 'RESULTS', tmp_path)
+    bed = dict(name='bed', title='A bed', config='configs/a.py', metric='mAP')
+    (effect,) = tables['find_effects']([bed], 'slf')
+    assert effect.differences == pytest.approx([1, 3, 2])
+    assert effect.adjusted == pytest.approx(0.0742, abs=1e-4)  # t = 2 / (1 / sqrt(3)), 2 degrees of freedom
+    assert effect.verdict == 'no significant difference'
+    assert effect.reach == pytest.approx(sorted([70 / 71, 72 / 75, 68 / 70])[1])
+    text = tables['table']([effect])
+    assert '[A bed](../configs/a.py) | 3 | 70.00 ± 2.00 | 72.00 ± 2.65 | +2.00 (-0.48, +4.48) | 0.074 | 0.97 |' in text
+    assert tables['find_effects']([bed], 'rlw') == []
+
+
+def test_place_of_a_table(tables):
+    page = 'a\n<!-- table: beds -->\nold\n<!-- end of table -->\nb <!-- end of table -->'
+    found = tables['with_table'](page, 'beds', 'new')
+    assert found == 'a\n<!-- table: beds -->\n\nnew\n\n<!-- end of table -->\nb <!-- end of table -->'
+    assert tables['with_table'](found, 'beds', 'new') == found
+    with pytest.raises(ValueError, match='has no place for the table other'):
+        tables['with_table'](page, 'other', 'new')
