@@ -13,6 +13,7 @@ import matplotlib
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from mmengine.utils import mkdir_or_exist
 from rich.console import Console
 from rich.markup import escape
@@ -23,11 +24,12 @@ from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment, Run
 from .files import whole_file, write_text, writing
+from .verdict import verdict
 
 CONFIDENCE = 0.95
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias
 SAME_NETWORK = 0.95
-REACH = 'iterations to reach it'
+REACH = 'iters'
 # Metrics of mmpretrain, which are in percent; those of mmdet are in [0, 1]
 _PERCENT = ('accuracy/', 'single-label/', 'multi-label/', 'retrieval/')
 
@@ -176,6 +178,15 @@ class Report:
             *(f'not paired: {warning}' for warning in self.unpaired()),
         ]
 
+    def verdicts(self) -> List[str]:
+        """A sentence for each arm but the first, see :func:`~slf_mmdet.comparison.verdict.verdict`."""
+        first, *others = self.rows
+        effect = 1.0 if self.unit else round(0.01 * abs(first.mean), 12)
+        name = self.metric.rpartition('/')[2]
+        if not first.values or not effect:
+            return []
+        return [verdict(row.label, first.label, list(row.differences.values()), effect, f' {name}') for row in others]
+
     def _pairs(self, arm: Arm, first: Arm) -> Iterator[Tuple[Run, Run]]:
         """The finished runs of two arms, seed by seed."""
         by_seed = {run.seed: run for run in self.results if run.arm is first}
@@ -241,6 +252,8 @@ class Report:
         for line in lines:
             table.add_row(*line)
         console.print(table)
+        for sentence in self.verdicts():
+            console.print(sentence, highlight=False, markup=False)
         for note in self.notes():
             console.print(f'[yellow]{escape(note)}[/]')
 
@@ -281,7 +294,8 @@ class Report:
                 f'"{REACH}" is the share of the iterations after which the validation first has the final value of the '
                 'first line: the median of the seeds, linear between validations.\n'
             )
-        return '\n'.join([*rows, note, *(f'{text[0].upper()}{text[1:]}.\n' for text in self.notes())])
+        verdicts = [f'{sentence}\n' for sentence in self.verdicts()]
+        return '\n'.join([*rows, note, *verdicts, *(f'{text[0].upper()}{text[1:]}.\n' for text in self.notes())])
 
     def _save_csv(self, path: Path) -> None:
         keys = sorted({key for result in self.results.values() for key in result[self.split]})
@@ -296,21 +310,39 @@ class Report:
     def _save_plot(self, path: Path) -> None:
         names = [textwrap.fill(row.label, 30) for row in self.rows]
         lines = sum(max(2, 1 + name.count('\n')) for name in names)
-        figure, axes = plt.subplots(figsize=(7, 1.2 + 0.225 * lines), layout='constrained')
+        figure, (axes, forest) = plt.subplots(
+            1, 2, figsize=(9, 1.2 + 0.225 * lines), width_ratios=(3, 2), sharey=True, layout='constrained'
+        )
         for seed in self.experiment.seeds:
             points = [(row.values[seed], i) for i, row in enumerate(self.rows) if seed in row.values]
             if points:
                 axes.plot(*zip(*points), '-', color='0.85', zorder=1)
+                axes.annotate(str(seed), points[-1], xytext=(0, -11), textcoords='offset points', ha='center', size=7)
+        self._draw_forest(forest)
         for i, row in enumerate(self.rows):
             axes.scatter(list(row.values.values()), [i] * len(row.values), color='C0', alpha=0.5, zorder=2)
             axes.scatter([row.mean], [i], marker='|', s=400, color='C3', zorder=3)
         axes.axvline(self.rows[0].mean, color='0.5', linestyle='--', linewidth=1, zorder=0)
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
-        figure.supxlabel(f'{self.metric}{self.unit}: runs, joined by seed, and their mean', fontsize='medium')
+        axes.margins(y=0.15)
+        axes.set_xlabel(f'{self.metric}{self.unit}: runs, joined by\nseed (its number), and their mean', size='small')
         axes.grid(axis='x', alpha=0.3)
         figure.savefig(path, format='png', dpi=120)
         plt.close(figure)
+
+    def _draw_forest(self, axes: Axes) -> None:
+        """Differences to the first arm: mean, 95 % interval and single seeds."""
+        for i, row in enumerate(self.rows[1:], 1):
+            values = list(row.differences.values())
+            axes.scatter(values, [i] * len(values), color='0.6', s=9, zorder=2)
+            if row.interval:
+                axes.plot(row.interval, [i, i], color='C0')
+            if values:
+                axes.plot(statistics.fmean(values), i, 's', color='C0')
+        axes.axvline(0, color='0.5', linestyle='--', linewidth=1, zorder=0)
+        axes.set_xlabel(f'difference to {self.rows[0].label}:\nmean, 95 % interval, seeds', size='small')
+        axes.grid(axis='x', alpha=0.3)
 
 
 def _reach(share: Optional[float]) -> str:
