@@ -12,7 +12,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS  # not mmdet's: found from the scope of any library
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 from torch import nn
 
 from ..balancers import LossBalancer
@@ -76,7 +76,8 @@ class RunRecordHook(Hook):
     Attributes:
         metrics: of the last validation, or ``None`` if there was none in this process.
         validations: iteration -> metrics of every validation; those before a resume are read from the file
-            ``validations.json`` of the folder. One that was due between a checkpoint and a kill is missing.
+            ``validations.json`` of the folder. One that was due between the checkpoint and the kill is made up for,
+            before the training goes on.
         fingerprint: hash of the images in their order; ``None`` where the images before a checkpoint are not known.
     """
 
@@ -110,6 +111,10 @@ class RunRecordHook(Hook):
             self.fingerprint = self._loaded.get('fingerprint')
             self._seconds_before = self._loaded.get('seconds', 0.0)
             self.validations = read_validations(self.folder, runner.iter)
+            if is_validation_due(runner):
+                self.metrics = self.validations.get(runner.iter)
+                if self.metrics is None:  # the process before this one ended amid it; mmengine does not repeat it
+                    runner.val_loop.run()
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         batch = data_batch or {}
@@ -131,6 +136,16 @@ class RunRecordHook(Hook):
         self.metrics = dict(metrics or {})
         self.validations[runner.iter] = self.metrics
         write_json(self.folder / VALIDATIONS, self.validations)
+
+
+def is_validation_due(runner: Runner) -> bool:
+    """Whether a training validates after the step that it has come to."""
+    loop = runner.train_loop
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    done, last = (runner.epoch, runner.max_epochs) if by_epoch else (runner.iter, runner.max_iters)
+    if runner.val_loop is None or done < loop.val_begin:
+        return False
+    return done == last or done % loop.val_interval == 0
 
 
 def read_validations(folder: Path, until: int) -> Dict[int, Dict[str, float]]:

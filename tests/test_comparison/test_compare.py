@@ -101,7 +101,7 @@ def test_an_interrupted_comparison_says_how_it_continues(monkeypatch, run_tool, 
 
     monkeypatch.setattr(Experiment, 'run', interrupted)
     done = run_tool('compare.py', *arguments(tmp_path, '--balancers', 'static'), cwd=digits, check=False)
-    assert done.returncode == 'Interrupted. The same command continues where it stopped.'
+    assert done.returncode == 1 and 'Interrupted. The same command continues where it stopped.' in done.stdout
 
 
 def test_killed_comparison_continues(run_tool, digits, tmp_path):

@@ -111,6 +111,45 @@ def fingerprint(tmp_path, *batches):
     return hook.fingerprint
 
 
+def runner_at(iteration, val_loop=None, **loop):
+    """At an iteration of a training by iterations that validates every second one, from the second on."""
+    loop = SimpleNamespace(**{**dict(val_begin=2, val_interval=2), **loop})
+    model = nn.Linear(1, 1)
+    return SimpleNamespace(iter=iteration, max_iters=5, model=model, train_loop=loop, val_loop=val_loop)
+
+
+@pytest.mark.parametrize(
+    ('iteration', 'loop', 'due'),
+    [
+        (1, {}, False),
+        (2, {}, True),
+        (3, {}, False),
+        (5, {}, True),
+        (2, dict(val_begin=3), False),
+        (4, dict(val_interval=4), True),
+    ],
+)
+def test_a_validation_that_a_kill_prevented_is_made_up_for(tmp_path, iteration, loop, due):
+    runs = []
+    hook = RunRecordHook(str(tmp_path))
+    runner = runner_at(iteration, **loop)
+    runner.val_loop = SimpleNamespace(run=lambda: (runs.append(1), hook.after_val_epoch(runner, dict(mAP=0.5))))
+    hook.before_train(runner)
+    assert len(runs) == due and hook.validations == ({iteration: dict(mAP=0.5)} if due else {})
+    again = RunRecordHook(str(tmp_path))  # killed again, after the validation
+    again.before_train(runner)
+    assert len(runs) == due and again.validations == hook.validations and again.metrics == hook.metrics
+
+
+def test_a_validation_of_the_future_is_forgotten(tmp_path):
+    hook = RunRecordHook(str(tmp_path))
+    for iteration in (2, 4):
+        hook.after_val_epoch(SimpleNamespace(iter=iteration), dict(mAP=iteration / 10))
+    resumed = RunRecordHook(str(tmp_path))
+    resumed.before_train(runner_at(3))
+    assert resumed.validations == {2: dict(mAP=0.2)} and resumed.metrics is None
+
+
 def test_a_resumed_run_has_the_record_of_the_whole_training(tmp_path):
     samples = [[(torch.zeros(1), dict(img_path=str(i)))] for i in range(3)]
     whole = fingerprint(tmp_path, *samples)
@@ -118,7 +157,7 @@ def test_a_resumed_run_has_the_record_of_the_whole_training(tmp_path):
     checkpoint = {}
     for hook, images, iteration in ((first, samples[:2], 0), (second, samples[2:], 2)):
         hook.after_load_checkpoint(None, checkpoint)
-        hook.before_train(SimpleNamespace(iter=iteration, model=nn.Linear(1, 1)))
+        hook.before_train(runner_at(iteration))
         for ((image, metainfo),) in images:
             batch = dict(inputs=[image], data_samples=[BaseDataElement(metainfo=metainfo)])
             hook.before_train_iter(None, 0, batch)
@@ -130,7 +169,7 @@ def test_a_resumed_run_has_the_record_of_the_whole_training(tmp_path):
 def test_images_before_a_checkpoint_without_a_record_are_not_known(tmp_path):
     hook = RunRecordHook(str(tmp_path))
     hook.after_load_checkpoint(None, {})
-    hook.before_train(SimpleNamespace(iter=2, model=nn.Linear(1, 1)))
+    hook.before_train(runner_at(2))
     hook.before_train_iter(None, 0, dict(inputs=[torch.zeros(1)], data_samples=[BaseDataElement(metainfo={})]))
     assert hook.fingerprint is None
 

@@ -1,3 +1,3 @@
 # Binary cross-entropy of each class instead of YOLO's squared error
-_base_ = './yolov1_nano_1xb16-12e_digits-112px.py'
+_base_ = './yolov1_nano_1xb16-24e_digits-112px.py'
 model = dict(bbox_head=dict(loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True)))
