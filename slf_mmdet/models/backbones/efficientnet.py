@@ -9,9 +9,9 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...utils.checks import is_count, require
+from .frozen import keep_frozen
 
 
 @MODELS.register_module()
@@ -117,12 +117,7 @@ class EfficientNetBackbone(BaseModule):
     def train(self, mode: bool = True) -> 'EfficientNetBackbone':
         """Sets the mode, except of frozen stages, which stay in evaluation mode."""
         super().train(mode)
-        for module in self._frozen():
-            module.eval()
-        if self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+        keep_frozen(self, self._frozen(), self.norm_eval)
         return self
 
     def _frozen(self) -> List[nn.Module]:

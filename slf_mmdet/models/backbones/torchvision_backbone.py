@@ -13,8 +13,9 @@ import torchvision
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from .frozen import keep_frozen
 
 # A torchvision network's classifier starts at the first module or operation of such a name.
 CLASSIFIER_PARTS = frozenset(('avgpool', 'adaptive_avg_pool2d', 'mean', 'classifier', 'fc', 'head', 'heads'))
@@ -142,12 +143,7 @@ class TorchVisionBackbone(BaseModule):
     def train(self, mode: bool = True) -> 'TorchVisionBackbone':
         """Sets the mode, except of frozen modules, which stay in evaluation mode."""
         super().train(mode and not self._freeze_all)
-        for module in self._frozen_modules:
-            module.eval()
-        if self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
+        keep_frozen(self, self._frozen_modules, self.norm_eval)
         return self
 
     def _output_shape(self) -> torch.Size:
