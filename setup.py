@@ -47,6 +47,7 @@ setup(
         'mmengine>=0.10.4,<2',
         'mmdet>=3.3,<4',
         'pycocotools',
+        'click>=8.0',
         'rich',
         'jinja2',
         'filelock>=3.13',
@@ -80,6 +81,7 @@ setup(
         'Programming Language :: Python :: 3',
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
+    entry_points={'console_scripts': ['slf-mmdet = slf_mmdet.__main__:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

@@ -20,6 +20,7 @@ ROOMS = (
     'analysis',
     'comparison',
     'doctor',
+    'commands',
 )
 SOURCES = sorted(path for path in PACKAGE.rglob('*.py') if path.parent != PACKAGE)
 

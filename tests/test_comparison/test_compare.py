@@ -117,6 +117,7 @@ def test_killed_comparison_continues(run_tool, digits, tmp_path):
     run = tmp_path / 'static' / 'seed_0'
     deadline = time.time() + 400
     while not (run / 'last_checkpoint').is_file() and time.time() < deadline:
+        assert process.poll() is None, 'it ended before its first checkpoint'
         time.sleep(0.05)
     process.kill()
     process.wait()

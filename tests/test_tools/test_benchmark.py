@@ -1,22 +1,18 @@
-"""tools/analysis_tools/benchmark.py prints a line for each config."""
+"""``slf-mmdet benchmark`` prints a line for each config."""
 
-import inspect
-import runpy
 import time
 from itertools import chain
 
 import pytest
-from helpers import CONFIGS, ROOT
+from helpers import CONFIGS
+
+from slf_mmdet.analysis import speed
+from slf_mmdet.commands.benchmark import main
 
 NANO = CONFIGS / 'yolov1/yolov1_nano_1xb16-12e_digits-112px.py'
 
 
-@pytest.fixture
-def main():
-    return inspect.unwrap(runpy.run_path(str(ROOT / 'tools/analysis_tools/benchmark.py'))['main'])
-
-
-def test_prints_images_per_second(main, monkeypatch, capsys):
+def test_prints_images_per_second(monkeypatch, capsys):
     slf = CONFIGS / 'slf/slf_yolov1_nano_1xb16-12e_digits-112px.py'
     rounds = [  # seconds of NANO's detector and network, and of slf's
         *[[9, 9, 9, 9]] * 2,  # warm-up, not counted
@@ -30,7 +26,7 @@ def test_prints_images_per_second(main, monkeypatch, capsys):
         assert run() is not None and device == 'cpu'
         return next(clock)
 
-    monkeypatch.setitem(main.__globals__, 'seconds_of', measured)
+    monkeypatch.setattr(speed, '_seconds_of', measured)
     main([str(NANO), str(slf), '--rounds', '3', '--device', 'cpu'])
     lines = [line.split('|')[1:-1] for line in capsys.readouterr().out.splitlines() if '_nano_' in line]
     assert [[cell.strip() for cell in line] for line in lines] == [
@@ -40,12 +36,12 @@ def test_prints_images_per_second(main, monkeypatch, capsys):
     assert next(clock, None) is None
 
 
-def test_the_clock_runs_while_the_call_does(main):
-    seconds = main.__globals__['seconds_of'](lambda: time.sleep(0.05), 'cpu')
+def test_the_clock_runs_while_the_call_does():
+    seconds = speed._seconds_of(lambda: time.sleep(0.05), 'cpu')
     assert seconds >= 0.05
 
 
-def test_one_checkpoint_belongs_to_one_config(main, capsys):
+def test_one_checkpoint_belongs_to_one_config(capsys):
     with pytest.raises(SystemExit):
         main([str(NANO), str(NANO), '--checkpoint', 'epoch_1.pth'])
     assert '--checkpoint needs a single CONFIG' in capsys.readouterr().err

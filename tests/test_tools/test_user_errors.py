@@ -9,7 +9,7 @@ import torch
 from helpers import DIGITS_SLF, ROOT, run_python
 from mmdet.datasets import CocoDataset
 
-from slf_mmdet.utils.tool_errors import LOOPS, PACKAGE, user_errors
+from slf_mmdet.commands.errors import LOOPS, PACKAGE, user_errors
 
 CASES = [
     ('analysis_tools/report.py', ['absent'], 'absent holds no log of a training'),

@@ -1,32 +1,8 @@
-"""Writes the report of a run: one HTML file with metrics, weights, warnings, detections and config changes."""
+"""Writes the report of a run: ``slf-mmdet report``."""
 
-import argparse
-from pathlib import Path
+import sys
 
-from mmdet.utils import register_all_modules
-
-import slf_mmdet  # noqa: F401
-from slf_mmdet.analysis.report import write_report
-from slf_mmdet.utils.tool_errors import user_errors
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('work_dir', type=Path, help='of a training run')
-    parser.add_argument('--out', type=Path, help='HTML file to write (default: report.html in the work dir)')
-    parser.add_argument(
-        '--config',
-        type=Path,
-        help='config file of the run, to compare it with its base (default: ours of the same name)',
-    )
-    parser.add_argument('--pictures', type=int, default=12, help='largest number of pictures (default: %(default)s)')
-    args = parser.parse_args()
-    register_all_modules()
-    out = args.out or args.work_dir / 'report.html'
-    write_report(args.work_dir, out, args.config, args.pictures)
-    print(f'Report written: {out}')
-
+from slf_mmdet.commands.report import main
 
 if __name__ == '__main__':
-    with user_errors('report'):
-        main()
+    sys.exit(main())

@@ -1,48 +1,8 @@
-"""Converts YOLOv1 weights of darknet into a checkpoint of this project.
+"""Converts YOLOv1 weights of darknet into a checkpoint of this project: ``slf-mmdet convert``."""
 
-============ ============================================= =====================================
-KIND         SRC                                           what DST is for
-============ ============================================= =====================================
-extraction   extraction.weights, extraction.conv.weights   init_cfg of the backbone YOLOV1Darknet
-yolov1       yolov1.weights, of darknet's cfg/yolov1.cfg   load_from of the detector YOLOV1
-tiny-yolov1  tiny-yolov1.weights, of cfg/yolov1-tiny.cfg   load_from of the detector YOLOV1
-============ ============================================= =====================================
+import sys
 
-When the tool reports biased convolutions (files of 2015), the backbone needs norm_cfg=None.
-The networks read RGB images divided by 255: give the data_preprocessor mean=[0, 0, 0],
-std=[255, 255, 255] and bgr_to_rgb=True.
-
-Example:
-    python tools/model_converters/darknet_to_mmdet.py extraction extraction.weights extraction.pth
-"""
-
-import argparse
-from collections.abc import Sequence
-from typing import Optional
-
-from slf_mmdet.models.darknet_weights import KINDS, convert_weights, save_checkpoint
-from slf_mmdet.utils.tool_errors import user_errors
-
-
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    """Reads the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('kind', metavar='KIND', choices=KINDS, help=', '.join(KINDS))
-    parser.add_argument('src', metavar='SRC', help='weight file of darknet')
-    parser.add_argument('dst', metavar='DST', help='checkpoint to write, .pth')
-    parser.add_argument('--num-classes', type=int, default=20, help='of a detector (default: 20, PASCAL VOC)')
-    return parser.parse_args(argv)
-
-
-@user_errors('darknet_to_mmdet')
-def main(argv: Optional[Sequence[str]] = None) -> None:
-    """Converts one file."""
-    args = parse_args(argv)
-    checkpoint = convert_weights(args.src, KINDS[args.kind](args.num_classes))
-    save_checkpoint(checkpoint, args.dst)
-    meta = checkpoint['meta']
-    print(f'{args.dst}: {meta["layout"]}, after {meta["images_seen"]:,} images.')
-
+from slf_mmdet.commands.convert import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

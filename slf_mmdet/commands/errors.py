@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional
 
-from mmengine.config.utils import ConfigParsingError
-
 PACKAGE = str(Path(__file__).resolve().parents[1])
 CONFIG_READERS = ('_file2dict', '_is_lazy_import')  # mmengine's, with the file as `filename`
 LOOPS = os.path.join('mmengine', 'runner', 'loops.py')
@@ -51,7 +49,7 @@ def _explain(error: Exception) -> Optional[str]:
     reads = [frame for frame in frames if frame.f_code.co_filename.endswith(TORCH_FILES)]
     if reads and not isinstance(error, OSError):  # torch raises errors of any type on broken files
         return _with_file(str(reads[0].f_locals.get('f')), f'cannot be read as a checkpoint ({text})')
-    if isinstance(error, (OSError, ValueError, ConfigParsingError)):
+    if _is_refusal(error):
         return text
     if any(frame.f_code.co_name == 'build_from_cfg' for frame in frames):
         return text if isinstance(error, (KeyError, TypeError, AttributeError, AssertionError, ImportError)) else None
@@ -63,9 +61,14 @@ def _text(error: Exception) -> str:
         return f'line {error.lineno}: {error.msg}'
     if isinstance(error, KeyError) and error.args:  # whose text is the repr of its message
         return str(error.args[0])
-    name = '' if isinstance(error, (ValueError, OSError, ConfigParsingError)) else f'{type(error).__name__}: '
+    name = '' if _is_refusal(error) else f'{type(error).__name__}: '
     return f'{name}{error}'
 
 
 def _with_file(path: str, text: str) -> str:
     return text if path in text else f'{path}: {text}'
+
+
+def _is_refusal(error: Exception) -> bool:
+    # mmengine's own error of configs, by name: importing it takes seconds
+    return isinstance(error, (OSError, ValueError)) or type(error).__name__ == 'ConfigParsingError'

@@ -1,0 +1,34 @@
+"""Writes the report of a run: one HTML file with metrics, weights, warnings, detections and config changes."""
+
+import argparse
+from pathlib import Path
+
+from .common import command, register
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of the command."""
+    parser.add_argument('work_dir', type=Path, help='of a training run')
+    parser.add_argument('--out', type=Path, help='HTML file to write (default: report.html in the work dir)')
+    parser.add_argument(
+        '--config',
+        type=Path,
+        help='config file of the run, to compare it with its base (default: ours of the same name)',
+    )
+    parser.add_argument('--pictures', type=int, default=12, help='largest number of pictures (default: %(default)s)')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the file."""
+    register()
+    from mmdet.utils import register_all_modules
+
+    from ..analysis.report import write_report
+
+    register_all_modules()
+    out = args.out or args.work_dir / 'report.html'
+    write_report(args.work_dir, out, args.config, args.pictures)
+    print(f'Report written: {out}')
+
+
+main = command('report', __doc__, add_arguments, run)

@@ -1,0 +1,39 @@
+"""Evaluates a checkpoint, as mmdet's own tools/test.py, which this runs after slf_mmdet is imported."""
+
+import argparse
+import sys
+from typing import Optional, Sequence
+
+from .common import add_cfg_options, register
+from .errors import user_errors
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of mmdet's tool, to which they are passed on."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--work-dir', help='folder of the metrics')
+    parser.add_argument('--out', help='pickle to write the predictions to, .pkl')
+    parser.add_argument('--show', action='store_true', help='show the predictions')
+    parser.add_argument('--show-dir', help='folder of painted images, in the work dir')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds that an image is shown')
+    add_cfg_options(parser, 'the config')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='of processes')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def main(argv: Optional[Sequence[str]] = None, prog: Optional[str] = None) -> int:
+    """Evaluates."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    parser.parse_args(argv)
+    with user_errors('test'):
+        register()
+        from ..paths import run_mmdet_tool
+
+        run_mmdet_tool('test.py', argv)
+    return 0
