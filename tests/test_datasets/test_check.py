@@ -1,7 +1,5 @@
 """The check of a config's data: what it counts, and each kind of problem that it must find."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from rich.console import Console
 
 from slf_mmdet.datasets.check import check_config
 
-TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'check_dataset.py'
+TOOL = 'analysis_tools/check_dataset.py'
 
 
 def leaf(voc, split, **changed):
@@ -191,27 +189,24 @@ def test_table(good):
 
 
 @pytest.fixture
-def run_tool(good, tmp_path, monkeypatch, capsys):
+def check_tool(good, tmp_path, run_tool):
     def run(data_root):
         config(good, data_root='nowhere/').dump(tmp_path / 'config.py')
         option = f'train_dataloader.dataset.data_root={data_root}'
-        command = ['check_dataset.py', str(tmp_path / 'config.py'), '--cfg-options', option]
-        monkeypatch.setattr(sys, 'argv', command)
-        with pytest.raises(SystemExit) as ended:
-            runpy.run_path(str(TOOL), run_name='__main__')
-        return ended.value.code, capsys.readouterr()
+        done = run_tool(TOOL, tmp_path / 'config.py', '--cfg-options', option, check=False)
+        return done.returncode, done.stdout
 
     return run
 
 
-def test_exit_code(good, run_tool):
-    code, printed = run_tool(good.root)
-    assert code == 0 and '0 problem(s) found' in printed.out
+def test_exit_code(good, check_tool):
+    code, printed = check_tool(good.root)
+    assert code == 0 and '0 problem(s) found' in printed
     good.image_path('000001').write_bytes(good.image_path('000001').read_bytes()[:400])
-    code, printed = run_tool(good.root)
-    assert code == 1 and '1 problem(s) found' in printed.out
+    code, printed = check_tool(good.root)
+    assert code == 1 and '1 problem(s) found' in printed
 
 
-def test_missing_folder(run_tool):
-    code, printed = run_tool('elsewhere/')
-    assert code == 1 and "'elsewhere/' does not exist (config key 'data_root'" in printed.err
+def test_missing_folder(check_tool):
+    code, printed = check_tool('elsewhere/')
+    assert code == 1 and "'elsewhere/' does not exist (config key 'data_root'" in printed
