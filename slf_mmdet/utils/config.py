@@ -72,7 +72,7 @@ def settings_of(kind: Any) -> Optional[List[str]]:
     """Names of a class's arguments, with those that its ``**kwargs`` hand on to its base class.
 
     Returns:
-        ``None`` where they cannot be told: of what is no class, or where no class of the bases ends the ``**kwargs``.
+        ``None`` where they are not known: of what is no class, or where no class of the bases ends the ``**kwargs``.
 
     Examples:
         >>> from slf_mmdet.balancers import RLWBalancer
