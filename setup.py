@@ -46,6 +46,9 @@ setup(
         'torchvision>=0.16',
         'mmengine>=0.10.4,<2',
         'mmdet>=3.3,<4',
+        'numpy',
+        'scipy',
+        'matplotlib',
         'pycocotools',
         'click>=8.0',
         'rich',
@@ -78,7 +81,9 @@ setup(
     classifiers=[
         'Development Status :: 4 - Beta',
         'Operating System :: OS Independent',
+        'Intended Audience :: Science/Research',
         'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.11',  # those on which the tests have run
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     entry_points={'console_scripts': ['slf-mmdet = slf_mmdet.__main__:main']},

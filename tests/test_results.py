@@ -3,9 +3,11 @@
 import csv
 import json
 import runpy
+import statistics
 import sys
 
 import pytest
+import yaml
 from helpers import ROOT
 
 TABLES = ROOT / 'results' / 'tables.py'
@@ -36,6 +38,16 @@ def test_every_bed_has_its_files(tables):
             for seed, value in by_seed.items():
                 assert curves[arm][seed][-1][1] == pytest.approx(value)  # the last validation is the result
             assert list(folder.glob(f'{arm}*.py')) and list(folder.glob(f'{arm}*.json.gz'))
+
+
+def test_metafiles_have_the_results_of_the_beds(tables):
+    for bed in json.loads((ROOT / 'results' / 'beds.json').read_text()):
+        path = ROOT / bed['config']
+        models = yaml.safe_load((path.parent / 'metafile.yml').read_text())['Models']
+        (model,) = (model for model in models if model['Config'] == bed['config'])
+        values = tables['read_values'](ROOT / 'results' / 'beds' / bed['name'] / 'comparison.csv', bed['metric'])
+        (result,) = model['Results']
+        assert result['Metrics']['mAP'] == pytest.approx(statistics.fmean(values['static'].values()), abs=0.005)
 
 
 def test_holm(tables):
