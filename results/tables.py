@@ -41,6 +41,7 @@ class Effect(NamedTuple):
     first: List[float]
     second: List[float]
     reach: Optional[float]
+    own_reach: Optional[float] = None  # of the first arm, which may have its final value before the end
     adjusted: float = 1.0  # p of the paired t-test after Holm's correction
 
     @property
@@ -84,8 +85,9 @@ def find_effects(beds: Sequence[Dict[str, Any]], arm: str) -> List[Effect]:
         first = next(iter(values))
         seeds = sorted(set(values[first]) & set(values[arm]))
         curves = read_curves(folder / 'comparison_curves.csv', bed['metric'])
-        reach = time_to_reach(curves[arm], curves[first])
-        effects.append(Effect(bed, arm, [values[first][s] for s in seeds], [values[arm][s] for s in seeds], reach))
+        reach, own = (time_to_reach(curves[each], curves[first]) for each in (arm, first))
+        pair = ([values[each][seed] for seed in seeds] for each in (first, arm))
+        effects.append(Effect(bed, arm, *pair, reach, own))
     adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
     return [each._replace(adjusted=p) for each, p in zip(effects, adjusted)]
 
@@ -103,12 +105,12 @@ def holm(values: Sequence[float]) -> List[float]:
 def table(effects: Sequence[Effect]) -> str:
     """The results of an arm in Markdown."""
     lines = [
-        '| bed | n | static | SLF | difference, 95 % | p (Holm) | iterations to reach static | verdict |',
+        '| bed | n | static | SLF | difference, 95 % | p (Holm) | iterations to static mAP: SLF, static | verdict |',
         '|---|---:|---:|---:|---:|---:|---:|---|',
     ]
     for each in effects:
         low, high = interval_of(each)
-        reach = '' if each.reach is None else 'not reached' if each.reach > 1 else f'{each.reach:.2f}'
+        reach = ', '.join(_share(value) for value in (each.reach, each.own_reach))
         cells = [
             f'[{each.bed["title"]}](../{each.bed["config"]})',
             str(len(each.first)),
@@ -125,6 +127,10 @@ def table(effects: Sequence[Effect]) -> str:
     means = [statistics.fmean(each.differences) for each in effects]
     lines.append(f'\nMean of the differences over the {len(means)} beds: {statistics.fmean(means):+.2f}.')
     return '\n'.join(lines)
+
+
+def _share(reach: Optional[float]) -> str:
+    return '-' if reach is None else 'not reached' if reach > 1 else f'{reach:.2f}'
 
 
 def interval_of(effect: Effect) -> Tuple[float, float]:

@@ -80,7 +80,10 @@ def test_effect(tables, tmp_path, monkeypatch):
     assert effect.verdict == 'no significant difference'
     assert effect.reach == pytest.approx(sorted([70 / 71, 72 / 75, 68 / 70])[1])
     text = tables['table']([effect])
-    assert '[A bed](../configs/a.py) | 3 | 70.00 ± 2.00 | 72.00 ± 2.65 | +2.00 (-0.48, +4.48) | 0.074 | 0.97 |' in text
+    assert (
+        '[A bed](../configs/a.py) | 3 | 70.00 ± 2.00 | 72.00 ± 2.65 | +2.00 (-0.48, +4.48) | 0.074 | 0.97, 1.00 |'
+        in text
+    )
     assert tables['find_effects']([bed], 'rlw') == []
 
 
