@@ -1,8 +1,8 @@
 """Writes the tables and pictures of docs/results.md from the csv files of this folder: ``make results``.
 
-``beds.json`` lists the test beds, each a comparison of ``tools/compare.py``. Example of adding one::
+``beds.json`` lists the test beds, each a comparison of ``slf-mmdet compare``. Example of adding one::
 
-    python tools/compare.py CONFIG --balancers static slf --seeds 0 1 2 3 4 --work-dir work_dirs/BED
+    slf-mmdet compare CONFIG --balancers static slf --seeds 0 1 2 3 4 --work-dir work_dirs/BED
     python results/tables.py --collect work_dirs/BED BED
 """
 
@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 from scipy import stats
 
 from slf_mmdet.comparison.curves import Curve, mean_curve, time_to_reach
-from slf_mmdet.comparison.report import confidence_interval
+from slf_mmdet.comparison.verdict import confidence_interval
 
 RESULTS = Path(__file__).resolve().parent
 DOCS = RESULTS.parent / 'docs'
@@ -195,11 +195,15 @@ def collect(work_dir: Path, bed: str) -> None:
         arm = config.parents[1].name
         if config.parent == min(config.parents[1].glob('seed_*'), key=lambda path: int(path.name.partition('_')[2])):
             text = config.read_text(encoding='utf-8').replace(str(work_dir.resolve()), 'work_dirs')
-            (folder / f'{arm}.py').write_text(text, encoding='utf-8')
+            _write_gz(folder / f'{arm}.py.gz', text)
             log = '\n'.join(
                 path.read_text(encoding='utf-8') for path in sorted(config.parent.glob('*/vis_data/scalars.json'))
             )
-            (folder / f'{arm}.json.gz').write_bytes(gzip.compress(log.encode(), mtime=0))
+            _write_gz(folder / f'{arm}.json.gz', log)
+
+
+def _write_gz(path: Path, text: str) -> None:
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))  # the same text gives the same file
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from typing import Tuple
 
 import click
 
-from .commands import COMMANDS, Command
+from .commands import COMMANDS
 from .version import __version__
 
 
@@ -22,21 +22,21 @@ def main() -> None:
     """
 
 
-def _add(name: str, command: Command) -> None:
+def _add(name: str, summary: str) -> None:
     @main.command(
         name,
-        short_help=command.summary,
+        short_help=summary,
         add_help_option=False,
         context_settings=dict(ignore_unknown_options=True, allow_interspersed_args=False),
     )
     @click.argument('args', nargs=-1, type=click.UNPROCESSED)
     def run(args: Tuple[str, ...]) -> None:
-        module = importlib.import_module(f'.commands.{command.module}', __package__)
+        module = importlib.import_module(f'.commands.{name}', __package__)
         sys.exit(module.main(list(args), prog=f'slf-mmdet {name}'))
 
 
-for _name, _command in COMMANDS.items():
-    _add(_name, _command)
+for _name, _summary in COMMANDS.items():
+    _add(_name, _summary)
 
 
 if __name__ == '__main__':

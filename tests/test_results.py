@@ -37,7 +37,7 @@ def test_every_bed_has_its_files(tables):
             assert len(by_seed) >= 5 and by_seed.keys() == curves[arm].keys()
             for seed, value in by_seed.items():
                 assert curves[arm][seed][-1][1] == pytest.approx(value)  # the last validation is the result
-            assert list(folder.glob(f'{arm}*.py')) and list(folder.glob(f'{arm}*.json.gz'))
+            assert list(folder.glob(f'{arm}*.py.gz')) and list(folder.glob(f'{arm}*.json.gz'))
 
 
 def test_metafiles_have_the_results_of_the_beds(tables):

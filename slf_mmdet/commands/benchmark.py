@@ -15,7 +15,7 @@ from .common import WrongArguments, add_cfg_options, command, options_of, regist
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('configs', metavar='CONFIG', nargs='+')
     parser.add_argument('--checkpoint', help='weights, with a single CONFIG')
     parser.add_argument('--device', help='default: cuda where there is a GPU, else cpu')

@@ -1,6 +1,7 @@
 """What all commands share."""
 
 import argparse
+import sys
 from typing import Any, Callable, Dict, Optional, Sequence
 
 from .errors import user_errors
@@ -32,7 +33,9 @@ def command(
             prog=prog, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         add_arguments(parser)
+        argv = sys.argv[1:] if argv is None else list(argv)
         args = parser.parse_args(argv)
+        args.argv = argv  # for tools of mmdet, to which they are passed on
         with user_errors(name):
             try:
                 return run(args) or 0
@@ -70,7 +73,7 @@ def _with_key(text: str) -> str:
 
 
 def register() -> None:
-    """Imports and registers everything of this package and of mmdet."""
+    """Imports everything of this package that registers itself."""
     import slf_mmdet
 
     slf_mmdet.register_all_modules()

@@ -18,7 +18,7 @@ from .common import WrongArguments, add_cfg_options, command, options_of, regist
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('config')
     parser.add_argument(
         '--balancers',

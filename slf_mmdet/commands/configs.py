@@ -13,7 +13,7 @@ from .common import command, register
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='list|path|copy')
     listing = actions.add_parser('list', help='names of the configs')
     listing.add_argument('text', nargs='?', default='', help='a part of the name')
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Does it."""
+    """Lists, prints or copies."""
     from ..paths import find_configs, get_config_path
 
     if args.action == 'list':

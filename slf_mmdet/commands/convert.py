@@ -24,7 +24,7 @@ KINDS = ('extraction', 'yolov1', 'tiny-yolov1')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('kind', metavar='KIND', choices=KINDS, help=', '.join(KINDS))
     parser.add_argument('src', metavar='SRC', help='weight file of darknet')
     parser.add_argument('dst', metavar='DST', help='checkpoint to write, .pth')

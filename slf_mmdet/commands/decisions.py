@@ -7,7 +7,7 @@ from .common import add_cfg_options, command, options_of, register
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('config', help='of a detector with an SLFBalancer')
     parser.add_argument('checkpoint', help='of its training; published checkpoints have no balancer')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='val', help='default: %(default)s')

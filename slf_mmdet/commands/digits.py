@@ -6,7 +6,7 @@ from .common import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command; the defaults are those of ``DigitsVOCSpec``."""
+    """Adds the arguments of the command; the defaults are those of ``DigitsVOCSpec``."""
     parser.add_argument('--out', default='data/digits_voc', help='folder of the set (default: %(default)s)')
     parser.add_argument('--num-train', type=int, default=2000, help='training images (default: %(default)s)')
     parser.add_argument('--num-test', type=int, default=500, help='test images (default: %(default)s)')

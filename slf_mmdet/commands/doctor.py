@@ -6,7 +6,7 @@ from .common import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """Adds none."""
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from .common import add_cfg_options, command, options_of, register
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('config', metavar='CONFIG', help='config of the detector')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', nargs='?', help='its weights (default: random ones)')
     parser.add_argument('--out', type=Path, required=True, help='file to write, .onnx')

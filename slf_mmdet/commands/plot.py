@@ -14,7 +14,7 @@ from .common import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('runs', nargs='+', type=Path, help='work dirs of training runs, or their scalars.json')
     parser.add_argument(
         '--out', type=Path, help='picture to write, .png, .svg or .pdf (default: weights.png beside the first log)'

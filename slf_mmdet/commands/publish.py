@@ -13,7 +13,7 @@ from .common import command, register
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('src', metavar='SRC', help='checkpoint of a training')
     parser.add_argument('dst', metavar='DST', help='checkpoint to write, .pth')
 

@@ -7,7 +7,7 @@ from .common import command, register
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Of the command."""
+    """Adds the arguments of the command."""
     parser.add_argument('work_dir', type=Path, help='of a training run')
     parser.add_argument('--out', type=Path, help='HTML file to write (default: report.html in the work dir)')
     parser.add_argument(

@@ -1,15 +1,12 @@
 """Evaluates a checkpoint, as mmdet's own tools/test.py, which this runs after slf_mmdet is imported."""
 
 import argparse
-import sys
-from typing import Optional, Sequence
 
-from .common import add_cfg_options, register
-from .errors import user_errors
+from .common import add_cfg_options, command, register
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of mmdet's tool, to which they are passed on."""
+    """Adds those of mmdet's tool, to which they are passed on."""
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='folder of the metrics')
@@ -23,17 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def main(argv: Optional[Sequence[str]] = None, prog: Optional[str] = None) -> int:
+def run(args: argparse.Namespace) -> None:
     """Evaluates."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_arguments(parser)
-    argv = sys.argv[1:] if argv is None else list(argv)
-    parser.parse_args(argv)
-    with user_errors('test'):
-        register()
-        from ..paths import run_mmdet_tool
+    register()
+    from ..paths import run_mmdet_tool
 
-        run_mmdet_tool('test.py', argv)
-    return 0
+    run_mmdet_tool('test.py', args.argv)
+
+
+main = command('test', __doc__, add_arguments, run)

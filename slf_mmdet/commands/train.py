@@ -4,15 +4,12 @@ Data sets that mmdet reads without a check are checked before.
 """
 
 import argparse
-import sys
-from typing import Optional, Sequence
 
-from .common import add_cfg_options, options_of, register
-from .errors import user_errors
+from .common import add_cfg_options, command, options_of, register
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Those of mmdet's tool, to which they are passed on."""
+    """Adds those of mmdet's tool, to which they are passed on."""
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/CONFIG)')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
@@ -25,25 +22,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def main(argv: Optional[Sequence[str]] = None, prog: Optional[str] = None) -> int:
-    """Trains."""
-    parser = argparse.ArgumentParser(
-        prog=prog, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_arguments(parser)
-    argv = sys.argv[1:] if argv is None else list(argv)
-    args = parser.parse_args(argv)
-    with user_errors('train'):
-        register()
-        from mmengine.config import Config
-        from mmengine.registry import init_default_scope
+def run(args: argparse.Namespace) -> None:
+    """Checks the data, and trains."""
+    register()
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
 
-        from ..datasets.check import check_before_training
-        from ..paths import run_mmdet_tool
+    from ..datasets.check import check_before_training
+    from ..paths import run_mmdet_tool
 
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(options_of(args.cfg_options))
-        init_default_scope(cfg.get('default_scope', 'mmdet'))
-        check_before_training(cfg)
-        run_mmdet_tool('train.py', argv)
-    return 0
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(options_of(args.cfg_options))
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    check_before_training(cfg)
+    run_mmdet_tool('train.py', args.argv)
+
+
+main = command('train', __doc__, add_arguments, run)

@@ -11,6 +11,8 @@ import matplotlib
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 
+from ..utils.checks import is_number
+
 Curve = List[Tuple[int, float]]
 ENOUGH = 3  # validations from which a curve says when a value is reached
 
@@ -18,11 +20,7 @@ ENOUGH = 3  # validations from which a curve says when a value is reached
 def read_curve(result: Mapping, metric: str, factor: float = 1.0) -> Curve:
     """(iteration, metric) of every validation of a run, in order; those without a finite value are left out."""
     validations = {int(step): metrics.get(metric) for step, metrics in result.get('validations', {}).items()}
-    return [
-        (step, factor * value)
-        for step, value in sorted(validations.items())
-        if isinstance(value, (int, float)) and math.isfinite(value)
-    ]
+    return [(step, factor * value) for step, value in sorted(validations.items()) if is_number(value)]
 
 
 def first_reach(curve: Curve, level: float) -> Optional[float]:

@@ -7,7 +7,7 @@ import statistics
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import matplotlib
 
@@ -18,15 +18,14 @@ from mmengine.utils import mkdir_or_exist
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from scipy import stats
 
+from ..utils.checks import is_number
 from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment, Run
 from .files import whole_file, write_text, writing
-from .verdict import verdict
+from .verdict import confidence_interval, verdict
 
-CONFIDENCE = 0.95
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias
 SAME_NETWORK = 0.95
 REACH = 'iters'
@@ -65,15 +64,6 @@ class Row:
     @property
     def std(self) -> Optional[float]:
         return statistics.stdev(self.values.values()) if len(self.values) > 1 else None
-
-
-def confidence_interval(differences: Sequence[float]) -> Optional[Tuple[float, float]]:
-    """Of the mean of paired differences, Student's t at 95 %; ``None`` with fewer than two."""
-    if len(differences) < 2:
-        return None
-    mean, error = statistics.fmean(differences), statistics.stdev(differences) / math.sqrt(len(differences))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)) * error
-    return mean - half, mean + half
 
 
 def shared_values(first: Dict[str, list], second: Dict[str, list]) -> float:
@@ -120,7 +110,7 @@ class Report:
         if metric not in keys:
             raise ValueError(f'metric {metric!r} was not measured; there are {keys}.')
         self.metric = str(metric)
-        without = [run.name for run, result in self.results.items() if not _is_finite(result[split].get(metric))]
+        without = [run.name for run, result in self.results.items() if not is_number(result[split].get(metric))]
         if without:
             raise ValueError(
                 f'metric {metric!r} has no finite value in the finished runs {without}: leaving them out biases the '
@@ -347,10 +337,6 @@ class Report:
 
 def _reach(share: Optional[float]) -> str:
     return '' if share is None else 'not reached' if math.isinf(share) else f'{share:.2f}'
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _scale(metric: str) -> Tuple[float, str]:

@@ -7,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence
 
 from mmengine.fileio import get_local_path
 
+from ..utils.checks import is_number
 from .contents import did_you_mean
 from .findings import Finding
 
@@ -112,7 +113,7 @@ class _Checker:
             missing = [key for key in ('file_name', 'width', 'height') if key not in image]
             if missing:
                 self.problem(f'the image of id {image.get("id")!r} has no {", ".join(missing)}')
-            elif not all(_is_number(image[key]) and image[key] >= 1 for key in ('width', 'height')):
+            elif not all(is_number(image[key]) and image[key] >= 1 for key in ('width', 'height')):
                 size = f'{image["width"]!r} x {image["height"]!r}'
                 self.problem(f'the image {image["file_name"]!r} must have a width and a height >= 1, found {size}')
 
@@ -137,7 +138,7 @@ class _Checker:
 def _box_fault(annotation: dict, image: dict) -> str:
     """What is wrong with the box; begins with "must" where mmdet fails on it, else it drops the annotation."""
     box = annotation.get('bbox')
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
         return f'must have a bbox of four numbers, x, y, width and height, found {box!r}'
     if 'area' not in annotation:
         return 'must have an area'
@@ -147,7 +148,7 @@ def _box_fault(annotation: dict, image: dict) -> str:
     if width < 1 or height < 1:
         return f'box {box} (x, y, width, height) has a side of less than 1 pixel'
     size = [image.get('width', 0), image.get('height', 0)]
-    if not all(map(_is_number, size)):
+    if not all(map(is_number, size)):
         return ''
     if min(x + width, size[0]) <= max(x, 0) or min(y + height, size[1]) <= max(y, 0):
         return f'box {box} (x, y, width, height) is outside of the image of {size[0]}x{size[1]} pixels'
@@ -157,12 +158,3 @@ def _box_fault(annotation: dict, image: dict) -> str:
     if isinstance(polygons, list) and polygons and not any(len(each) >= 6 and len(each) % 2 == 0 for each in polygons):
         return f'box {box} has a segmentation without a polygon of three points or more'
     return ''
-
-
-def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and value == value
-        and abs(value) != float('inf')
-    )

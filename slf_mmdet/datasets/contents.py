@@ -82,10 +82,11 @@ class RaisesWhereNothingIsLeft:
         Raises:
             BadDataError: nothing is left.
         """
-        problems = filtered_away(self, self.data_list, self.unchecked_filter_data)
+        kept = self.unchecked_filter_data()
+        problems = [] if kept else filtered_away(self, self.data_list, self.unchecked_filter_data)
         if problems:
             raise BadDataError(f'{type(self).__name__}: {problems[0]}', problems)
-        return self.unchecked_filter_data()
+        return kept
 
     def unchecked_filter_data(self) -> List[dict]:
         """Filters as mmdet does; the result may be empty."""

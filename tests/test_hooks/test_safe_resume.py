@@ -223,7 +223,7 @@ def test_files_by_epoch_and_by_iteration_are_ordered_by_the_iteration_inside(tmp
 
 
 def test_a_work_dir_that_was_moved(work_dir):
-    (work_dir / 'last_checkpoint').write_text('/nowhere/work/epoch_10.pth')
+    (work_dir / 'last_checkpoint').write_text('/nowhere/epoch_10.pth')
     assert resume(work_dir)[0] == str(work_dir / 'epoch_10.pth')
 
 
