@@ -60,6 +60,34 @@ def test_import_registers_unless_the_command_does_it_later():
     assert run_python('-c', code).stdout.splitlines()[-1] == 'True'
 
 
+@pytest.mark.parametrize(
+    ('words', 'code', 'message'),
+    [
+        (
+            ('digits', '--out', 'few', '--num-train', '2', '--num-test', '1'),
+            0,
+            'few holds 2 training and 1 test images',
+        ),
+        (('convert', 'extraction', 'absent', 'out.pth'), 1, 'absent'),
+        (('draw', 'absent.py', 'absent.pth'), 1, 'absent.py'),
+        (('export', 'absent.py', '--out', 'out.onnx'), 1, 'absent.py'),
+        (('publish', 'absent.pth', 'out.pth'), 1, 'absent.pth'),
+        (('benchmark', 'absent.py'), 1, 'absent.py'),
+        (('decisions', 'absent.py', 'absent.pth'), 1, 'absent.py'),
+        (('compare', 'absent.py'), 1, 'absent.py'),
+        (('plot', 'absent'), 1, 'absent'),
+        (('configs', 'copy', 'digits/retinanet_r18-slim_fpn_1xb8-3e_digits-112px', 'mine.py'), 0, 'mine.py'),
+        (('version',), 0, __version__),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else '',
+)
+def test_command_in_a_process_of_its_own(words, code, message, tmp_path):
+    """Whatever it imports must come after what makes mmdet importable beside mmcv-lite."""
+    done = command(*words, cwd=tmp_path, check=False, env=dict(PYTHONPATH=str(ROOT)))
+    assert done.returncode == code and message in done.stdout, done.stdout
+    assert 'No module named' not in done.stdout
+
+
 def test_wrong_command_and_wrong_argument():
     assert CliRunner().invoke(main, ['trian']).exit_code == 2
     done = command('plot', '--no-such-option', check=False)

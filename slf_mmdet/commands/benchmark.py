@@ -11,7 +11,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from .common import WrongArguments, add_cfg_options, command, options_of, register
+from .common import WrongArguments, add_cfg_options, command, options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,6 @@ def run(args: argparse.Namespace) -> int:
     """Prints a table."""
     if args.checkpoint and len(args.configs) > 1:
         raise WrongArguments(f'--checkpoint needs a single CONFIG, found {len(args.configs)}')
-    register()
     import torch
     from rich import box
     from rich.console import Console

@@ -5,7 +5,7 @@ The exit code is 1 if there is one.
 
 import argparse
 
-from .common import add_cfg_options, command, options_of, register
+from .common import add_cfg_options, command, options_of
 
 SPLITS = ('train', 'val', 'test')
 
@@ -19,7 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the report."""
-    register()
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
     from rich.console import Console

@@ -18,6 +18,7 @@ def command(
     doc: Optional[str],
     add_arguments: Callable[[argparse.ArgumentParser], None],
     run: Callable[[argparse.Namespace], Optional[int]],
+    registers: bool = True,
 ) -> Main:
     """The entry of a command.
 
@@ -26,6 +27,8 @@ def command(
         doc: its description; the text after the first line is kept as it is.
         add_arguments: declares them.
         run: does the work and returns an exit code, ``None`` for 0.
+        registers: whether ``slf_mmdet.register_all_modules`` comes before it, without which mmdet's models cannot be
+            imported beside mmcv-lite.
     """
 
     def main(argv: Optional[Sequence[str]] = None, prog: Optional[str] = None) -> int:
@@ -38,6 +41,10 @@ def command(
         args.argv = argv  # for tools of mmdet, to which they are passed on
         with user_errors(name):
             try:
+                if registers:
+                    import slf_mmdet
+
+                    slf_mmdet.register_all_modules()
                 return run(args) or 0
             except WrongArguments as error:
                 parser.error(str(error))
@@ -70,10 +77,3 @@ def _with_key(text: str) -> str:
     if '=' not in text:
         raise argparse.ArgumentTypeError(f'must be KEY=VALUE, found {text!r}')
     return text
-
-
-def register() -> None:
-    """Imports everything of this package that registers itself."""
-    import slf_mmdet
-
-    slf_mmdet.register_all_modules()

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .common import WrongArguments, add_cfg_options, command, options_of, register
+from .common import WrongArguments, add_cfg_options, command, options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,6 @@ def run(args: argparse.Namespace) -> int:
     """Trains what is missing and prints the table."""
     if args.jobs < 1:
         raise WrongArguments(f'--jobs must be >= 1, found {args.jobs}')
-    register()
     from ..comparison.command import compare
 
     try:

@@ -9,7 +9,7 @@ Examples:
 import argparse
 from pathlib import Path
 
-from .common import command, register
+from .common import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,6 @@ def copy(source: str, target: Path) -> None:
         raise ValueError(f'{target} must end with .py')
     if target.exists():
         raise FileExistsError(f'{target} exists: name another file, or remove it')
-    register()
     from mmengine.config import Config
 
     cfg = Config.fromfile(source)
@@ -56,4 +55,4 @@ def copy(source: str, target: Path) -> None:
     print(f'{target} written')
 
 
-main = command('configs', __doc__, add_arguments, run)
+main = command('configs', __doc__, add_arguments, run, registers=False)

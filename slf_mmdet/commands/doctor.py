@@ -16,4 +16,4 @@ def run(args: argparse.Namespace) -> int:
     return diagnose()
 
 
-main = command('doctor', __doc__, add_arguments, run)
+main = command('doctor', __doc__, add_arguments, run, registers=False)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .common import command, register
+from .common import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draws."""
-    register()
     from ..analysis.detections import draw_detections
 
     figure = draw_detections(args.config, args.checkpoint, args.num, args.score_thr)

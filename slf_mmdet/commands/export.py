@@ -15,7 +15,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from .common import add_cfg_options, command, options_of, register
+from .common import add_cfg_options, command, options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Exports one detector."""
-    register()
     from ..models.onnx_export import OUTPUTS, build_model, check, export
 
     model, image = build_model(args.config, args.checkpoint, options_of(args.cfg_options))

@@ -35,4 +35,4 @@ def run(args: argparse.Namespace) -> None:
     print(f'Weights drawn: {out}')
 
 
-main = command('plot_weights', __doc__, add_arguments, run)
+main = command('plot_weights', __doc__, add_arguments, run, registers=False)

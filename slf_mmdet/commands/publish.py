@@ -9,7 +9,7 @@ Example:
 
 import argparse
 
-from .common import command, register
+from .common import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Publishes one checkpoint."""
-    register()
     import torch
 
     from ..models.darknet_weights import save_checkpoint

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .common import command, register
+from .common import command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the file."""
-    register()
     from mmdet.utils import register_all_modules
 
     from ..analysis.report import write_report

@@ -2,7 +2,7 @@
 
 import argparse
 
-from .common import add_cfg_options, command, register
+from .common import add_cfg_options, command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Evaluates."""
-    register()
     from ..paths import run_mmdet_tool
 
     run_mmdet_tool('test.py', args.argv)

@@ -5,7 +5,7 @@ Data sets that mmdet reads without a check are checked before.
 
 import argparse
 
-from .common import add_cfg_options, command, options_of, register
+from .common import add_cfg_options, command, options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Checks the data, and trains."""
-    register()
     from mmengine.config import Config
     from mmengine.registry import init_default_scope
 

@@ -24,4 +24,4 @@ def run(args: argparse.Namespace) -> None:
             print(name, installed[name])
 
 
-main = command('version', __doc__, add_arguments, run)
+main = command('version', __doc__, add_arguments, run, registers=False)
