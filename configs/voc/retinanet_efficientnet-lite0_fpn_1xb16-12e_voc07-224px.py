@@ -14,6 +14,6 @@ train_pipeline = [
 ]
 train_dataloader = dict(batch_size=16, dataset=dict(pipeline=train_pipeline))
 param_scheduler = [
-    dict(type='OneCycleLR', eta_max=0.002, pct_start=0.3, total_steps=12, by_epoch=True, convert_to_iter_based=True),
+    dict(type='OneCycleLR', eta_max=0.001, pct_start=0.3, total_steps=12, by_epoch=True, convert_to_iter_based=True),
 ]
-optim_wrapper = dict(optimizer=dict(lr=0.002, weight_decay=0.05))
+optim_wrapper = dict(optimizer=dict(lr=0.001, weight_decay=0.05))

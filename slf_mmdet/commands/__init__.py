@@ -8,6 +8,7 @@ COMMANDS = dict(
     train='train a detector',
     test='evaluate a checkpoint',
     compare='train balancers, configs or options over seeds, and print a table',
+    probe='measure on a few batches what SLF would do with a detector',
     check='read all data of a config and list what is wrong',
     report='write an HTML report of a run',
     plot='draw loss weights and losses of runs',

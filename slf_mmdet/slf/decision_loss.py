@@ -22,3 +22,20 @@ def decision_loss(shares: Tensor, costs: Tensor, log_p: Tensor, prior: Tensor, k
     """
     kl = (log_p.exp() * (log_p - prior.log())).sum(-1).mean()
     return weighted(shares, costs).sum(-1).mean() + kl_weight * kl
+
+
+def best_shares(costs: Tensor, prior: Tensor, kl_weight: float, total_weight: Tensor) -> Tensor:
+    r"""The p that minimises the decision loss of weights :math:`W p` and constant costs.
+
+    .. math:: p_i \propto q_i e^{-W c_i / \kappa}
+
+    Args:
+        costs: ``(n,)``.
+        prior: ``(n,)`` q, > 0.
+        kl_weight: :math:`\kappa` > 0.
+        total_weight: W.
+
+    Returns:
+        ``(n,)``.
+    """
+    return (prior.log() - total_weight * costs / kl_weight).softmax(-1)

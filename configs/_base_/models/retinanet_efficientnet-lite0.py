@@ -19,6 +19,7 @@ model = dict(
         in_channels=96,
         feat_channels=96,
         stacked_convs=2,
+        norm_cfg=dict(type='GN', num_groups=16),
         anchor_generator=dict(
             type='AnchorGenerator',
             octave_base_scale=2,

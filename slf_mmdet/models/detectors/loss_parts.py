@@ -1,5 +1,6 @@
 """Groups the losses of a detector into the parts of its objective."""
 
+import keyword
 import re
 from typing import Any, Dict, Iterable, List, Mapping, Pattern, Sequence, Tuple, Union
 
@@ -29,7 +30,7 @@ class LossParts:
             of the losses that it matches. Or a list of keys, each a part of its own, named by :func:`part_name`.
 
     Raises:
-        ValueError: there is no part, or a pattern is not a regular expression.
+        ValueError: there is no part, a name is a keyword of Python, or a pattern is not a regular expression.
 
     Examples:
         >>> import torch
@@ -47,6 +48,12 @@ class LossParts:
             if len(set(names)) < len(names):
                 raise ValueError(f'the losses {list(patterns)} would be parts of one name: name them, as in {EXAMPLE}.')
             patterns = {name: re.escape(key) for name, key in zip(names, patterns)}
+        for name in patterns:
+            if keyword.iskeyword(name):
+                raise ValueError(
+                    f'the part name {name!r} is a word of Python, and mmengine could not write the config: take {name}_ '
+                    'or another name.'
+                )
         self.patterns: Dict[str, List[Pattern[str]]] = {
             name: [_compile(name, pattern) for pattern in ([value] if isinstance(value, str) else value)]
             for name, value in patterns.items()

@@ -15,6 +15,16 @@ from ...utils.state import StepCounter
 FIRST_INTERVAL = 10
 
 
+def interval_at(iteration: int) -> int:
+    """Iterations from one measurement of a :class:`ComparingSignal` to the next, by default."""
+    return max(FIRST_INTERVAL, iteration // 100)
+
+
+def measuring_iterations(iterations: int) -> int:
+    """How many of the first iterations of a run have a measurement, by default."""
+    return sum(iteration % interval_at(iteration) == 0 for iteration in range(iterations))
+
+
 class Signal(nn.Module, metaclass=ABCMeta):
     r"""Costs of the parts: the decision network minimises :math:`\sum_i w_i c_i` plus its KL penalty.
 
@@ -132,9 +142,7 @@ class ComparingSignal(Signal):
         """Costs from what is remembered, ``(n,)``."""
 
     def _interval_now(self) -> int:
-        if self.interval is not None:
-            return self.interval
-        return max(FIRST_INTERVAL, self.counter.value // 100)
+        return interval_at(self.counter.value) if self.interval is None else self.interval
 
 
 class PartsInTurn(nn.Module):

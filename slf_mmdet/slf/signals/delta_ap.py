@@ -88,5 +88,15 @@ class DeltaAP(ComparingSignal):
             )
 
     def _costs_now(self, prior_weights: Tensor) -> Tensor:
-        gains = self.gains.mean.clamp_min(0)
-        return -gains / (prior_weights.sum() * gains.sum().clamp_min(LEAST_TOTAL))
+        return costs_of_gains(self.gains.mean, prior_weights.sum())
+
+
+def costs_of_gains(gains: Tensor, total_weight: Tensor) -> Tensor:
+    """The costs of :class:`DeltaAP`, ``(n,)``.
+
+    Args:
+        gains: ``(n,)`` average precision lost with each part.
+        total_weight: W.
+    """
+    gains = gains.clamp_min(0)
+    return -gains / (total_weight * gains.sum().clamp_min(LEAST_TOTAL))

@@ -1,7 +1,7 @@
 # An ATSS, without anchors of several sizes, small enough to train on a CPU in minutes: to compare balancers
 _base_ = [
     '../_base_/datasets/digits_voc_112.py',
-    '../_base_/schedules/onecycle_12e.py',
+    '../_base_/schedules/onecycle_24e.py',
     '../_base_/default_runtime.py',
 ]
 
@@ -47,7 +47,7 @@ model = dict(
 
 train_dataloader = dict(batch_size=8)
 param_scheduler = [
-    dict(type='OneCycleLR', eta_max=0.003, pct_start=0.3, total_steps=12, by_epoch=True, convert_to_iter_based=True),
+    dict(type='OneCycleLR', eta_max=0.003, pct_start=0.3, total_steps=24, by_epoch=True, convert_to_iter_based=True),
 ]
 optim_wrapper = dict(optimizer=dict(lr=0.003))
 auto_scale_lr = dict(base_batch_size=8)
