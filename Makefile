@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test results lint format clean
+.PHONY: install demo test results docs lint format clean
 
 install: $(STAMP)  ## the package with its pinned dependencies, in .venv
 
 $(STAMP): setup.py pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[lite,dev,cls,onnx]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[lite,dev,cls,onnx,docs]"
 	touch $@
 
 demo: install  ## train, test and draw a small YOLO with learned loss weights on handwritten digits
@@ -23,6 +23,9 @@ test: install  ## the test suite, with coverage
 
 results: install  ## the tables and pictures of docs/results.md, from the csv files in results/
 	$(BIN)/python results/tables.py
+
+docs: install  ## the documentation as a web site, in build/docs
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -b html . build/docs
 
 lint: install
 	$(BIN)/ruff check .

@@ -63,6 +63,7 @@ setup(
         'demo': ['scikit-learn'],
         'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
+        'docs': ['sphinx', 'furo', 'myst-nb', 'sphinx-copybutton', 'nbclient', 'ipykernel', 'pyyaml'],
         'dev': [
             'scikit-learn',
             'pytest',

@@ -1,9 +1,10 @@
-"""Writes the tables and pictures of docs/results.md from the csv files of this folder: ``make results``.
+"""Writes the tables and pictures of docs/results.md and docs/probe.md from the files of this folder: ``make results``.
 
 ``beds.json`` lists the test beds, each a comparison of ``slf-mmdet compare``. Example of adding one::
 
     slf-mmdet compare CONFIG --balancers static slf --seeds 0 1 2 3 4 --work-dir work_dirs/BED
     python results/tables.py --collect work_dirs/BED BED
+    slf-mmdet probe CONFIG && cp work_dirs/probe/CONFIG/probe.json results/beds/BED
 """
 
 import argparse
@@ -29,6 +30,7 @@ from slf_mmdet.comparison.verdict import confidence_interval
 RESULTS = Path(__file__).resolve().parent
 DOCS = RESULTS.parent / 'docs'
 PAGE = DOCS / 'results.md'
+PROBE_PAGE = DOCS / 'probe.md'
 PICTURES = DOCS / 'images'
 SIGNIFICANT = 0.05
 
@@ -129,6 +131,22 @@ def table(effects: Sequence[Effect]) -> str:
     return '\n'.join(lines)
 
 
+def probe_table(effects: Sequence[Effect]) -> str:
+    """What ``slf-mmdet probe`` said of each bed beside what the comparison gave, in Markdown."""
+    lines = [
+        '| bed | weight that SLF would move | verdict of the probe | measured difference, 95 % |',
+        '|---|---:|---|---:|',
+    ]
+    for each in effects:
+        path = RESULTS / 'beds' / each.bed['name'] / 'probe.json'
+        found = json.loads(path.read_text(encoding='utf-8'))
+        low, high = interval_of(each)
+        measured = f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})'
+        title = f'[{each.bed["title"]}](../{each.bed["config"]})'
+        lines.append(f'| {title} | {found["moved"]:.0%} | {found["verdict"]} | {measured} |')
+    return '\n'.join(lines)
+
+
 def _share(reach: Optional[float]) -> str:
     return '-' if reach is None else 'not reached' if reach > 1 else f'{reach:.2f}'
 
@@ -181,7 +199,7 @@ def with_table(text: str, name: str, content: str) -> str:
     """Replaces what is between ``<!-- table: NAME -->`` and ``<!-- end of table -->``."""
     pattern = re.compile(rf'(<!-- table: {name} -->\n).*?(<!-- end of table -->)', re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f'{PAGE} has no place for the table {name}: <!-- table: {name} --> and <!-- end of table -->')
+        raise ValueError(f'no page has a place for the table {name}: <!-- table: {name} --> and <!-- end of table -->')
     return pattern.sub(lambda found: f'{found[1]}\n{content}\n\n{found[2]}', text)
 
 
@@ -216,13 +234,16 @@ def main() -> int:
         return 0
     beds = json.loads((RESULTS / 'beds.json').read_text(encoding='utf-8'))
     effects = find_effects(beds, 'slf')
-    before = PAGE.read_text(encoding='utf-8')
-    after = with_table(before, 'beds', table(effects))
+    for page, name, content in ((PAGE, 'beds', table(effects)), (PROBE_PAGE, 'probe', probe_table(effects))):
+        before = page.read_text(encoding='utf-8')
+        after = with_table(before, name, content)
+        if args.check and after != before:
+            print(f'{page} differs from the files of {RESULTS}: run `make results`', file=sys.stderr)
+            return 1
+        if not args.check:
+            page.write_text(after, encoding='utf-8')
     if args.check:
-        if after != before:
-            print(f'{PAGE} differs from the csv files: run `make results`', file=sys.stderr)
-        return int(after != before)
-    PAGE.write_text(after, encoding='utf-8')
+        return 0
     draw_forest(effects, PICTURES / 'results_forest.png')
     draw_curves(beds, 'slf', PICTURES / 'results_curves.png')
     print(table(effects))

@@ -19,6 +19,7 @@ ROOMS = (
     'hooks',
     'analysis',
     'comparison',
+    'probe',
     'doctor',
     'commands',
 )

@@ -92,5 +92,5 @@ def test_place_of_a_table(tables):
     found = tables['with_table'](page, 'beds', 'new')
     assert found == 'a\n<!-- table: beds -->\n\nnew\n\n<!-- end of table -->\nb <!-- end of table -->'
     assert tables['with_table'](found, 'beds', 'new') == found
-    with pytest.raises(ValueError, match='has no place for the table other'):
+    with pytest.raises(ValueError, match='no page has a place for the table other'):
         tables['with_table'](page, 'other', 'new')

@@ -51,8 +51,8 @@ class LossParts:
         for name in patterns:
             if keyword.iskeyword(name):
                 raise ValueError(
-                    f'the part name {name!r} is a word of Python, and mmengine could not write the config: take {name}_ '
-                    'or another name.'
+                    f'the part name {name!r} is a word of Python, and mmengine could not write the config: take '
+                    f'{name}_ or another name.'
                 )
         self.patterns: Dict[str, List[Pattern[str]]] = {
             name: [_compile(name, pattern) for pattern in ([value] if isinstance(value, str) else value)]
