@@ -72,6 +72,7 @@ setup(
             'pytest-xdist',
             'hypothesis',
             'tensorboard',
+            'seaborn',  # mmdet's analyze_logs.py imports it
             'playwright',  # opens the report of a run; without a browser its test is skipped
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
             'ruff',

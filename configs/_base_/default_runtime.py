@@ -29,7 +29,7 @@ log_processor = dict(
     type='LogProcessor',
     window_size=50,
     by_epoch=True,
-    mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*',  # sampled weights are logged as means, too
+    mean_pattern=r'.*(loss|time|data_time|grad_norm|balance_).*',  # sampled weights are logged as means, too
 )
 
 log_level = 'INFO'

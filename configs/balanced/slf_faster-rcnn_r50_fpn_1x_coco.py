@@ -1,6 +1,6 @@
 _base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
-log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance/).*')  # sampled weights as means
+log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance_).*')  # sampled weights as means
 custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 model = dict(

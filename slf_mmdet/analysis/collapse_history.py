@@ -38,17 +38,17 @@ def diagnoses(base_weights: Mapping[str, float], curves: Mapping[str, Curve]) ->
 
     Args:
         base_weights: part -> base weight.
-        curves: ``balance/<part>`` and ``loss_<part>`` for each of the parts, see
+        curves: ``balance_<part>`` and ``loss_<part>`` for each of the parts, see
             :func:`~slf_mmdet.analysis.read_curves`.
 
     Raises:
         KeyError: a part is not in the log.
     """
     found = {}
-    for row, iteration in enumerate(curves[f'balance/{next(iter(base_weights))}'].iters.tolist()):
+    for row, iteration in enumerate(curves[f'balance_{next(iter(base_weights))}'].iters.tolist()):
         weights, weighted = (
             {part: float(curves[key.format(part)].values[row]) for part in base_weights}
-            for key in ('balance/{}', 'loss_{}')
+            for key in ('balance_{}', 'loss_{}')
         )
         found[iteration] = diagnose(base_weights, weights, weighted)
     return found

@@ -1,6 +1,7 @@
 """The scalars of a run, from the json log that mmengine's ``LocalVisBackend`` writes."""
 
 import json
+import re
 from collections import defaultdict
 from contextlib import suppress
 from functools import partial
@@ -9,7 +10,8 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
 import numpy as np
 
-WEIGHT = 'balance/'
+WEIGHT = 'balance_'
+OLD_KEY = re.compile(r'^(balance|raw|share|selected|ap_lost|weights)/')  # of versions before 0.2
 
 
 class Curve(NamedTuple):
@@ -116,7 +118,7 @@ def _records_of(log: Path) -> Iterator[Dict[str, Any]]:
 
 def _parse(log: Path, line: str) -> Dict[str, Any]:
     try:
-        return json.loads(line)
+        return {OLD_KEY.sub(r'\1_', key): value for key, value in json.loads(line).items()}
     except json.JSONDecodeError:
         raise ValueError(
             f'{log} is not a json log, it has the line {line[:60]!r}. Give a work dir or its scalars.json.'

@@ -145,7 +145,7 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
         return found
     for prefix, balancer in balancers.items():
         base = dict(zip(balancer.parts, balancer.base_weights.tolist()))
-        keys = {key.format(part) for part in base for key in ('balance/{}', 'loss_{}')}
+        keys = {key.format(part) for part in base for key in ('balance_{}', 'loss_{}')}
         if not keys <= set(curves):
             found['missing'] = f'The log has no {", ".join(sorted(keys - set(curves)))}.'
             continue
@@ -153,7 +153,7 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
         starved = periods(history)
         found['balancers'].append(
             dict(
-                name=f'{type(balancer).__name__} {prefix.rstrip("/")}'.strip(),
+                name=f'{type(balancer).__name__} {prefix.rstrip("_")}'.strip(),
                 base=base,
                 first={part: curves[f'{WEIGHT}{part}'].values[0] for part in base},
                 last={part: curves[f'{WEIGHT}{part}'].values[-1] for part in base},
@@ -171,10 +171,10 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
 def _evenness(curves: Mapping[str, Curve]) -> Optional[str]:
     """Entropy of the weights and shares of the objective, as ``BalanceMonitorHook`` logged them."""
     together = {
-        'entropy of the weights': 'weights/entropy',
-        'steps in which the smallest\npart has the largest weight': 'weights/smallest_first',
+        'entropy of the weights': 'weights_entropy',
+        'steps in which the smallest\npart has the largest weight': 'weights_smallest_first',
     }
-    shares = [key for key in curves if key.startswith('share/')]
+    shares = [key for key in curves if key.startswith('share_')]
     if not shares or not all(key in curves for key in together.values()):
         return None
     figure = Figure(figsize=(8.5, 4), layout='constrained')

@@ -12,7 +12,7 @@ from .seeds import Band, over_seeds
 
 Curves = Mapping[str, Curve]
 # Key of a part's scalar, label; rows of the figure
-QUANTITIES = (('balance/{}', 'weight'), ('raw/{}', 'unweighted\nloss'), ('loss_{}', 'weighted\nloss'))
+QUANTITIES = (('balance_{}', 'weight'), ('raw_{}', 'unweighted\nloss'), ('loss_{}', 'weighted\nloss'))
 # Ratio of the largest to the smallest value between which an axis is logarithmic
 NARROWEST, WIDEST = 3, 1e6
 
@@ -33,7 +33,7 @@ def draw_trajectories(groups: Mapping[str, Sequence[Curves]]) -> Figure:
     for name, runs in groups.items():
         for curves in runs:
             if not part_names(curves):
-                raise ValueError(f'{name}: the log has no key balance/<part>; did this run use a balancer?')
+                raise ValueError(f'{name}: the log has no key balance_<part>; did this run use a balancer?')
             parts += [part for part in part_names(curves) if part not in parts]
     rows = [
         (key, title)

@@ -146,7 +146,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
 
         Returns:
             An mmengine loss dict: ``loss_<part>``, the weighted scalars whose sum is the objective (means over the
-            images), and ``balance/<part>``, the detached mean weights for the log.
+            images), and ``balance_<part>``, the detached mean weights for the log.
 
         Raises:
             ValueError: the names are not ``self.parts``, a part is neither a scalar nor ``(N,)``, or the method needs
@@ -177,11 +177,11 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         if aux_loss is not None:
             objective = objective + (aux_loss - aux_loss.detach()) / len(self.parts)
         out = {f'loss_{name}': value for name, value in zip(self.parts, objective.unbind())}
-        out.update({f'balance/{name}': value for name, value in zip(self.parts, self.last.weights.unbind())})
+        out.update({f'balance_{name}': value for name, value in zip(self.parts, self.last.weights.unbind())})
         return out
 
     def monitored(self) -> Dict[str, Tensor]:
-        """What the method reports for the log besides the weights: ``<kind>/<part>`` -> scalar. Nothing by default."""
+        """For the log, besides the weights: kind -> ``(n,)``, a value of each part. Nothing by default."""
         return {}
 
     def collapse_advice(self) -> str:

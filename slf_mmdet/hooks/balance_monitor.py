@@ -19,20 +19,20 @@ class BalanceMonitorHook(Hook):
     """Logs what every :class:`~slf_mmdet.balancers.LossBalancer` of the model does, to all of mmengine's backends.
 
     ========================== ======================================================================================
-    ``raw/<part>``             the unweighted part
-    ``share/<part>``           its share of the objective, in [0, 1]
-    ``weights/entropy``        of the mean weights, as a share of its maximum log n: 1 for equal weights, 0 when one
+    ``raw_<part>``             the unweighted part
+    ``share_<part>``           its share of the objective, in [0, 1]
+    ``weights_entropy``        of the mean weights, as a share of its maximum log n: 1 for equal weights, 0 when one
                                part has all
-    ``weights/smallest_first`` share of the iterations in which the smallest part had the largest weight
-    ``selected/<part>``        share of the images in which the part was selected (its weight is > 0), for SLF
-    ``ap_lost/<part>``         average precision lost with the part, a running mean, with the signal ``DeltaAP``
+    ``weights_smallest_first`` share of the iterations in which the smallest part had the largest weight
+    ``selected_<part>``        share of the images in which the part was selected (its weight is > 0), for SLF
+    ``ap_lost_<part>``         average precision lost with the part, a running mean, with the signal ``DeltaAP``
     ========================== ======================================================================================
 
-    The weights themselves, ``balance/<part>``, are in the log without this hook. Each value, except those of a signal,
+    The weights themselves, ``balance_<part>``, are in the log without this hook. Each value, except those of a signal,
     is a mean over the iterations since the previous log, in the process that logs; iterations with values that are not
-    finite are left out. mmengine's own means, ``balance/<part>`` and ``loss_<part>``, are over the last ``window_size``
+    finite are left out. mmengine's own means, ``balance_<part>`` and ``loss_<part>``, are over the last ``window_size``
     iterations of the run's log processor. With several balancers, the name of the submodule is inserted:
-    ``raw/<module>/<part>``.
+    ``raw_<module>_<part>``.
 
     Steps are collected on the device and read only when they are logged, so that no other iteration synchronises.
 
@@ -79,7 +79,7 @@ def summary(steps: StepRecord, balancer: LossBalancer, prefix: str = '') -> Dict
     Args:
         steps: each field ``(steps, n)``.
         balancer: whose steps they are.
-        prefix: comes before the last component of each key.
+        prefix: comes before the name of the part in each key.
     """
     raw, weights, weighted, selected = (values.mean(0) for values in steps)
     of_smallest = steps.weights.gather(1, steps.losses.argmin(1, keepdim=True))
@@ -87,11 +87,9 @@ def summary(steps: StepRecord, balancer: LossBalancer, prefix: str = '') -> Dict
     by_part = dict(raw=raw, share=weighted / weighted.sum())
     if hasattr(balancer, 'selective_code'):
         by_part['selected'] = selected
-    values = {f'{kind}/{prefix}{part}': x for kind, row in by_part.items() for part, x in zip(balancer.parts, row)}
-    values.update({f'weights/{prefix}entropy': evenness(weights), f'weights/{prefix}smallest_first': smallest_first})
-    for key, value in balancer.monitored().items():
-        kind, _, part = key.rpartition('/')
-        values[f'{kind}/{prefix}{part}'] = value.to(raw)
+    by_part.update({kind: row.to(raw) for kind, row in balancer.monitored().items()})
+    values = {f'{kind}_{prefix}{part}': x for kind, row in by_part.items() for part, x in zip(balancer.parts, row)}
+    values.update({f'weights_{prefix}entropy': evenness(weights), f'weights_{prefix}smallest_first': smallest_first})
     return dict(zip(values, torch.stack(list(values.values())).tolist()))
 
 

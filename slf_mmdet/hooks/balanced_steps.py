@@ -13,11 +13,11 @@ def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
     """The balancers of a model, which may be wrapped for distributed training.
 
     Returns:
-        Prefix of their names in the log -> balancer: ``''`` for a single one, else ``'<name of the submodule>/'``.
+        Prefix of their names in the log -> balancer: ``''`` for a single one, else ``'<name of the submodule>_'``.
     """
     inner = model.get_submodule('module') if is_model_wrapper(model) else model
     found = {name: module for name, module in inner.named_modules() if isinstance(module, LossBalancer)}
-    return {f'{name}/' if len(found) > 1 else '': module for name, module in found.items()}
+    return {f'{name}_' if len(found) > 1 else '': module for name, module in found.items()}
 
 
 class StepsSoFar:

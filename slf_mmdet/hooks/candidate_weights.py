@@ -13,10 +13,10 @@ from ..losses import CandidateMixture
 
 @HOOKS.register_module()
 class CandidateWeightsHook(Hook):
-    """Logs ``balance/<candidate>`` of every ``StochasticLoss`` and ``PaperStochasticLoss`` to mmengine's backends.
+    """Logs ``balance_<candidate>`` of every ``StochasticLoss`` and ``PaperStochasticLoss`` to mmengine's backends.
 
     The value is the mean weight over the samples of the iteration. With several such losses, the name of the submodule
-    is inserted: ``balance/<module>/<candidate>``.
+    is inserted: ``balance_<module>_<candidate>``.
     """
 
     priority = 'NORMAL'  # before LoggerHook, which reads the message hub
@@ -25,7 +25,7 @@ class CandidateWeightsHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         found = {name: module for name, module in model.named_modules() if isinstance(module, CandidateMixture)}
         self._losses = {
-            f'train/balance/{name}/' if len(found) > 1 else 'train/balance/': module for name, module in found.items()
+            f'train/balance_{name}_' if len(found) > 1 else 'train/balance_': module for name, module in found.items()
         }
 
     def after_train_iter(

@@ -86,7 +86,7 @@ class CollapseGuardHook(Hook):
             return
         if self.policy == 'reset' or not self._warned[prefix].issuperset(found.starved):
             self._warned[prefix].update(found.starved)
-            name = f' {prefix.rstrip("/")}' if prefix else ''
+            name = f' {prefix.rstrip("_")}' if prefix else ''
             runner.logger.warning(
                 f'CollapseGuardHook: in iterations {runner.iter + 2 - self.patience} to {runner.iter + 1} '
                 f'{type(balancer).__name__}{name} has {found}. {balancer.collapse_advice()}{POLICIES[self.policy]}'

@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     Attributes:
         iteration: of the training, counted from 0.
         images: paths, or ids where there are no paths.
-        losses: losses that the detector returned, and ``balance/<part>`` of a balancer.
+        losses: losses that the detector returned, and ``balance_<part>`` of a balancer.
         parts: unweighted parts that the balancers received, scalars or ``(N,)`` per image.
     """
 
@@ -210,7 +210,7 @@ def _watched(losses: Dict[str, Any]) -> Dict[str, Any]:
     return {
         key: value.detach() if isinstance(value, Tensor) else [item.detach() for item in value]
         for key, value in losses.items()
-        if 'loss' in key or key.startswith('balance/')
+        if 'loss' in key or key.startswith('balance_')
     }
 
 
@@ -224,7 +224,9 @@ def _bad_batches(batches: List[Batch]) -> Iterator[str]:
     for batch in batches:
         bad = _bad_values('part', batch.parts, batch.images) or _bad_values('loss', batch.losses, batch.images)
         if bad:
-            weights = {key.split('/', 1)[1]: value for key, value in batch.losses.items() if key.startswith('balance/')}
+            weights = {
+                key[len('balance_') :]: value for key, value in batch.losses.items() if key.startswith('balance_')
+            }
             shown = ', '.join(f'{name} {float(value):.4g}' for name, value in weights.items())
             yield (
                 f'in iteration {batch.iteration} {"; ".join(bad)}. '

@@ -127,11 +127,7 @@ class SLFBalancer(DecisionBalancer):
 
     def monitored(self) -> Dict[str, Tensor]:
         """What the signal has measured of each part."""
-        return {
-            f'{key}/{part}': value
-            for key, values in self.signal.monitored().items()
-            for part, value in zip(self.parts, values.unbind())
-        }
+        return self.signal.monitored()
 
     def collapse_advice(self) -> str:
         return (

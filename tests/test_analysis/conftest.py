@@ -50,11 +50,11 @@ def make_work_dir(tmp_path):
         for iteration in (10, 20, 30, 40):
             weights = dict(coord=0.0, cls=0.0, obj=7.5, noobj=0.0) if collapse and iteration >= 30 else BASE
             line = dict(lr=0.1, loss=4.0, time=0.1, epoch=iteration // 20 + 1, iter=iteration, step=iteration)
-            line.update({f'balance/{part}': weight for part, weight in weights.items()})
+            line.update({f'balance_{part}': weight for part, weight in weights.items()})
             line.update({f'loss_{part}': weight * 0.3 for part, weight in weights.items()})
-            line.update({f'raw/{part}': 0.3 for part in weights})
-            line.update({f'share/{part}': weight / 7.5 for part, weight in weights.items()})
-            lines += [json.dumps({**line, 'weights/entropy': 0.7, 'weights/smallest_first': 0.0})]
+            line.update({f'raw_{part}': 0.3 for part in weights})
+            line.update({f'share_{part}': weight / 7.5 for part, weight in weights.items()})
+            lines += [json.dumps({**line, 'weights_entropy': 0.7, 'weights_smallest_first': 0.0})]
         lines += [json.dumps(validation) for validation in validations]
         (vis_data / 'scalars.json').write_text('\n'.join(lines))
         (vis_data.parent / '20260101_000000.log').write_text(TEXT_LOG)

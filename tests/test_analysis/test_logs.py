@@ -10,15 +10,15 @@ def work_dir(tmp_path):
     """Two epochs of two iterations; the run was killed in the second one, and resumed from the first."""
     write(
         tmp_path / '20260101_000000',
-        '{"lr": 0.1, "balance/a": 1.0, "iter": 1, "step": 1}',
-        '{"lr": 0.1, "balance/a": 2.0, "iter": 2, "step": 2}',
+        '{"lr": 0.1, "balance_a": 1.0, "iter": 1, "step": 1}',
+        '{"lr": 0.1, "balance_a": 2.0, "iter": 2, "step": 2}',
         '{"pascal_voc/mAP": 0.5, "time": 0.1, "data_time": 0.1, "step": 1}',
-        '{"lr": 0.1, "balance/a": 9.0, "iter": 3, "step": 3}',
+        '{"lr": 0.1, "balance_a": 9.0, "iter": 3, "step": 3}',
         '{"lr": 0.1, "balan',
     )
     write(
         tmp_path / '20260101_000001',
-        *(f'{{"lr": 0.1, "balance/a": {i}.0, "balance/b": NaN, "iter": {i}, "step": {i}}}' for i in (3, 4)),
+        *(f'{{"lr": 0.1, "balance_a": {i}.0, "balance_b": NaN, "iter": {i}, "step": {i}}}' for i in (3, 4)),
         '{"pascal_voc/mAP": 0.6, "step": 2}',
     )
     return tmp_path
@@ -31,7 +31,7 @@ def write(folder, *lines):
 
 
 def test_a_resumed_run_overwrites_what_it_repeats(work_dir):
-    curve = read_curves(work_dir)['balance/a']
+    curve = read_curves(work_dir)['balance_a']
     assert curve.iters.tolist() == [1, 2, 3, 4] and curve.values.tolist() == [1, 2, 3, 4]
 
 
@@ -71,3 +71,12 @@ def test_a_file_that_is_no_log(tmp_path):
         ValueError, match=r"run.log is not a json log, it has the line '2026/.*Give a work dir or its scalars.json"
     ):
         read_curves(path)
+
+
+def test_keys_of_older_versions(tmp_path):
+    """Before version 0.2 the name of a part came after a slash."""
+    old = '{"lr": 0.1, "loss_a": 3.0, "balance/a": 1.5, "weights/entropy": 0.5, "voc/x": 1.0, "iter": 1, "step": 1}'
+    (tmp_path / 'scalars.json').write_text(old + '\n')
+    curves = read_curves(tmp_path / 'scalars.json')
+    assert curves['balance_a'].values.tolist() == [1.5] and curves['weights_entropy'].values.tolist() == [0.5]
+    assert part_names(curves) == ('a',) and 'voc/x' in curves

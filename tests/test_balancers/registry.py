@@ -115,7 +115,7 @@ def costs_of(signal, losses, weights=BASE, **offers):
 
 
 def weights_of(out, parts=PARTS):
-    return torch.stack([out[f'balance/{name}'] for name in parts])
+    return torch.stack([out[f'balance_{name}'] for name in parts])
 
 
 def objective(out):

@@ -103,7 +103,7 @@ def train(seed, batches, wrap=lambda model: model, **settings):
         optimizer.zero_grad()
         objective(out).backward()
         optimizer.step()
-        weights.append([out[f'balance/{part}'].item() for part in PARTS])
+        weights.append([out[f'balance_{part}'].item() for part in PARTS])
     return weights, {key: value.clone() for key, value in detector.state_dict().items()}
 
 

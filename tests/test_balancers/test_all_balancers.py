@@ -26,9 +26,9 @@ every_balancer = all_balancers_but()
 @every_balancer
 def test_keys_and_shapes(name, num_images):
     out = balance(build(name), *random_inputs(num_images))
-    assert set(out) == {f'{kind}{part}' for kind in ('loss_', 'balance/') for part in PARTS}
+    assert set(out) == {f'{kind}{part}' for kind in ('loss_', 'balance_') for part in PARTS}
     assert all(value.dim() == 0 and torch.isfinite(value) for value in out.values())
-    assert all(out[f'balance/{part}'] >= 0 and not out[f'balance/{part}'].requires_grad for part in PARTS)
+    assert all(out[f'balance_{part}'] >= 0 and not out[f'balance_{part}'].requires_grad for part in PARTS)
 
 
 @every_balancer
@@ -36,7 +36,7 @@ def test_objective_is_the_sum_of_the_weighted_parts_and_nothing_else(name):
     out = balance(build(name), *random_inputs())
     total, log = BaseModel.parse_losses(torch.nn.Module(), out)
     torch.testing.assert_close(total, sum(out[f'loss_{part}'] for part in PARTS))
-    assert {f'balance/{part}' for part in PARTS} <= set(log)
+    assert {f'balance_{part}' for part in PARTS} <= set(log)
 
 
 @every_balancer
@@ -215,7 +215,7 @@ def test_one_part_alone(name):
     for step in range(6):
         parts, features = random_inputs(seed=step)
         out = balance(balancer, dict(cls=parts['cls']), features)
-        torch.testing.assert_close(out['balance/cls'], torch.tensor(2.0))
+        torch.testing.assert_close(out['balance_cls'], torch.tensor(2.0))
         torch.testing.assert_close(out['loss_cls'], 2 * parts['cls'].mean())
 
 
@@ -225,7 +225,7 @@ def test_a_part_of_base_weight_zero_stays_without_weight(name):
     balancer = build(name, base_weights=dict(BASE_WEIGHTS, obj=0.0))
     for step in range(6):
         out = balance(balancer, *random_inputs(seed=step))
-        assert out['balance/obj'] == 0 and out['balance/cls'] > 0
+        assert out['balance_obj'] == 0 and out['balance_cls'] > 0
 
 
 @pytest.mark.parametrize('bad', [float('inf'), float('nan')])

@@ -40,5 +40,5 @@ def test_a_part_that_is_zero_is_left_out():
     expected = three({name: parts[name] for name in ('coord', 'obj', 'noobj')}, features)
     out = build('GLSBalancer')(parts, features)
     for name in ('coord', 'obj', 'noobj'):
-        torch.testing.assert_close(out[f'balance/{name}'], expected[f'balance/{name}'])
-    assert out['balance/cls'] == 1 and out['loss_cls'] == 0
+        torch.testing.assert_close(out[f'balance_{name}'], expected[f'balance_{name}'])
+    assert out['balance_cls'] == 1 and out['loss_cls'] == 0

@@ -21,7 +21,7 @@ def test_a_resumed_run_is_where_it_was_in_the_schedule():
     resumed = build('ScheduledBalancer', **settings)
     resumed.load_state_dict(balancer.state_dict())
     out = resumed(*constant_inputs([1.0] * 4))
-    assert out['balance/cls'].item() == pytest.approx(1.0)
+    assert out['balance_cls'].item() == pytest.approx(1.0)
 
 
 def test_a_part_may_be_switched_off_late():

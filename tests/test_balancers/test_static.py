@@ -12,7 +12,7 @@ def test_weighted_sum_by_hand():
     out = balancer(dict(coord=torch.tensor([0.2, 0.4]), cls=torch.tensor([0.5, 0.5])))
     torch.testing.assert_close(out['loss_coord'], torch.tensor(1.5))
     torch.testing.assert_close(objective(out), torch.tensor(2.0))
-    assert out['balance/coord'] == 5 and out['balance/cls'] == 1
+    assert out['balance_coord'] == 5 and out['balance_cls'] == 1
 
 
 def test_a_weight_of_zero_switches_a_part_off():

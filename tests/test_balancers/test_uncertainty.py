@@ -41,7 +41,7 @@ def test_the_logged_losses_are_weighted_losses_and_never_negative():
     parts, features = random_inputs()
     out = balancer(parts, features)
     for name in PARTS:
-        torch.testing.assert_close(out[f'loss_{name}'], out[f'balance/{name}'] * parts[name].mean())
+        torch.testing.assert_close(out[f'loss_{name}'], out[f'balance_{name}'] * parts[name].mean())
         assert out[f'loss_{name}'] >= 0
 
 

@@ -166,7 +166,7 @@ def test_tood_as_mmdet_has_it_is_compared(digits, monkeypatch, tmp_path):
         result = train_and_evaluate(run.folder)
         assert result['iters'] == 1
         (log,) = run.folder.glob('*/*.log')
-        assert re.search(r'Epoch\(train\) .* balance/cls: \S+  balance/bbox: ', log.read_text())
+        assert re.search(r'Epoch\(train\) .* balance_cls: \S+  balance_bbox: ', log.read_text())
 
 
 def test_the_tool_passes_them_on(cfg, run_tool, monkeypatch, tmp_path):

@@ -128,7 +128,7 @@ def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
     assert model.pop('loss_balancer') and model.pop('type') == 'BalancedDetector'
     assert dict(model, type=model.pop('detector_type')) == plain
     assert ours.pop('custom_imports')['imports'] == ['slf_mmdet']
-    assert re.fullmatch(ours['log_processor'].pop('mean_pattern'), 'train/balance/cls')
+    assert re.fullmatch(ours['log_processor'].pop('mean_pattern'), 'train/balance_cls')
     assert [hook.pop('type') for hook in ours['custom_hooks'][-2:]] == ['BalanceMonitorHook', 'CollapseGuardHook']
     ours['custom_hooks'] = ours['custom_hooks'][:-2]
     theirs.setdefault('custom_hooks', [])

@@ -29,12 +29,12 @@ STEPS = StepRecord(
     selected=torch.tensor([[0.5, 1.0], [0.25, 0.5]]),
 )
 BY_HAND = {
-    'raw/a': 2.0,
-    'raw/b': 2.0,
-    'share/a': 0.75,
-    'share/b': 0.25,
-    'weights/entropy': -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2),
-    'weights/smallest_first': 0.5,  # a is smallest and first in the first step; in the second, b is smallest
+    'raw_a': 2.0,
+    'raw_b': 2.0,
+    'share_a': 0.75,
+    'share_b': 0.25,
+    'weights_entropy': -(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) / math.log(2),
+    'weights_smallest_first': 0.5,  # a is smallest and first in the first step; in the second, b is smallest
 }
 
 
@@ -42,7 +42,7 @@ def test_summary_by_hand():
     assert summary(STEPS, StaticBalancer(parts=('a', 'b'))) == pytest.approx(BY_HAND)
 
 
-@pytest.mark.parametrize('prefix', ['', 'roi_head/'])
+@pytest.mark.parametrize('prefix', ['', 'roi_head_'])
 def test_summary_of_slf_by_hand(prefix):
     """Which parts were selected, and the average precision lost with each, the mean of two measurements."""
     balancer = SLFBalancer(parts=('a', 'b'), feature_dim=1, signal=dict(type='DeltaAP', momentum=0.5))
@@ -50,12 +50,14 @@ def test_summary_of_slf_by_hand(prefix):
         balancer.signal.gains.update(torch.tensor(gains))
     expected = {
         **BY_HAND,
-        'selected/a': 0.375,
-        'selected/b': 0.75,
-        'ap_lost/a': (0.5 * 0.1 + 0.4) / 1.5,
-        'ap_lost/b': (0.5 * -0.2 + 0.1) / 1.5,
+        'selected_a': 0.375,
+        'selected_b': 0.75,
+        'ap_lost_a': (0.5 * 0.1 + 0.4) / 1.5,
+        'ap_lost_b': (0.5 * -0.2 + 0.1) / 1.5,
     }
-    expected = {key.replace('/', f'/{prefix}'): value for key, value in expected.items()}
+    expected = {
+        re.sub('^(raw|share|weights|selected|ap_lost)_', rf'\1_{prefix}', key): value for key, value in expected.items()
+    }
     assert summary(STEPS, balancer, prefix) == pytest.approx(expected)
 
 
@@ -66,13 +68,13 @@ def one_step(weights, losses=None):
 
 def test_smallest_part_among_equal_weights_has_not_the_most():
     found = summary(one_step([[1.0, 1.0]], [[1.0, 2.0]]), StaticBalancer(parts=('a', 'b')))
-    assert found['weights/smallest_first'] == 0
+    assert found['weights_smallest_first'] == 0
 
 
 @pytest.mark.parametrize(('weights', 'entropy'), [([[1.0, 1.0, 1.0]], 1.0), ([[0.0, 7.0, 0.0]], 0.0), ([[2.0]], 0.0)])
 def test_entropy_of_equal_weights_of_a_corner_and_of_one_part(weights, entropy):
     balancer = StaticBalancer(parts=tuple('abc'[: len(weights[0])]))
-    assert summary(one_step(weights), balancer)['weights/entropy'] == pytest.approx(entropy)
+    assert summary(one_step(weights), balancer)['weights_entropy'] == pytest.approx(entropy)
 
 
 def test_log_holds_means_since_the_log_before(make_runner, balanced):
@@ -84,15 +86,15 @@ def test_log_holds_means_since_the_log_before(make_runner, balanced):
         raw = torch.stack([torch.stack([step['box'].mean(), step['cls'].mean()]) for step in steps])
     # logged after iteration 4 and at the end of the epoch
     expected = torch.stack([raw[:4].mean(0), raw[4:].mean(0)])
-    assert history(runner, 'raw/box') == pytest.approx(expected[:, 0].tolist())
-    assert history(runner, 'raw/cls') == pytest.approx(expected[:, 1].tolist())
+    assert history(runner, 'raw_box') == pytest.approx(expected[:, 0].tolist())
+    assert history(runner, 'raw_cls') == pytest.approx(expected[:, 1].tolist())
     box = 3 * expected[:, 0]
-    assert history(runner, 'share/box') == pytest.approx((box / (box + expected[:, 1])).tolist())
-    assert history(runner, 'weights/smallest_first') == [1.0, 1.0]
+    assert history(runner, 'share_box') == pytest.approx((box / (box + expected[:, 1])).tolist())
+    assert history(runner, 'weights_smallest_first') == [1.0, 1.0]
 
 
 def test_window_of_mmengines_means_is_another_one(make_runner, balanced, tmp_path):
-    # As docs/monitoring.md says: raw/* over the 4 iterations since the last log, loss_* over the last 2
+    # As docs/monitoring.md says: raw_* over the 4 iterations since the last log, loss_* over the last 2
     model = balanced(STATIC, dict(box=1.0, cls=10.0))
     runner = make_runner(model, BalanceMonitorHook())
     runner.log_processor.window_size = 2
@@ -102,7 +104,7 @@ def test_window_of_mmengines_means_is_another_one(make_runner, balanced, tmp_pat
     (log,) = tmp_path.glob('*/vis_data/scalars.json')
     first, last = map(json.loads, log.read_text().splitlines())
     for record, end in ((first, 4), (last, 8)):
-        assert record['raw/box'] == pytest.approx(sum(raw[end - 4 : end]) / 4)
+        assert record['raw_box'] == pytest.approx(sum(raw[end - 4 : end]) / 4)
         assert record['loss_box'] == pytest.approx(3 * sum(raw[end - 2 : end]) / 2, rel=1e-4)
 
 
@@ -112,14 +114,14 @@ def test_every_backend_and_the_terminal_show_it_and_the_objective_stays(make_run
     runner.train()
     (log,) = tmp_path.glob('*/vis_data/scalars.json')
     records = [json.loads(line) for line in log.read_text().splitlines()]
-    keys = {'raw/box', 'raw/cls', 'share/box', 'share/cls', 'weights/entropy', 'weights/smallest_first'}
+    keys = {'raw_box', 'raw_cls', 'share_box', 'share_cls', 'weights_entropy', 'weights_smallest_first'}
     assert len(records) == 2
     for record in records:
         assert keys <= set(record)
         assert not any('loss' in key for key in keys)
         assert record['loss'] == pytest.approx(record['loss_box'] + record['loss_cls'])
     (text,) = tmp_path.glob('*/*.log')
-    assert re.search(r'Epoch\(train\).*share/box: 0\.\d+', text.read_text())
+    assert re.search(r'Epoch\(train\).*share_box: 0\.\d+', text.read_text())
 
 
 def test_a_backend_gets_it_too(make_runner, balanced):
@@ -138,7 +140,7 @@ def test_a_backend_gets_it_too(make_runner, balanced):
     make_runner(balanced(STATIC, dict(box=1.0, cls=1.0)), BalanceMonitorHook(), visualizer=visualizer).train()
     assert [step for step, _ in records] == [4, 8]
     for _, keys in records:
-        assert {'balance/box', 'raw/box', 'share/cls', 'weights/entropy', 'weights/smallest_first'} <= keys
+        assert {'balance_box', 'raw_box', 'share_cls', 'weights_entropy', 'weights_smallest_first'} <= keys
 
 
 def test_steps_that_are_not_finite_are_left_out(make_runner, balanced):
@@ -155,8 +157,8 @@ def test_steps_that_are_not_finite_are_left_out(make_runner, balanced):
     model = Spoilt(STATIC, dict(box=1.0, cls=1.0))
     runner = make_runner(model, BalanceMonitorHook())
     runner.train()
-    assert math.isfinite(history(runner, 'raw/box')[0])
-    assert math.isnan(history(runner, 'raw/box')[1])  # there is none
+    assert math.isfinite(history(runner, 'raw_box')[0])
+    assert math.isnan(history(runner, 'raw_box')[1])  # there is none
 
 
 def test_images_with_weights_of_their_own(make_runner, balanced):
@@ -166,8 +168,8 @@ def test_images_with_weights_of_their_own(make_runner, balanced):
     runner.train()
     total = [sum(history(runner, f'loss_{part}')[i] for part in ('box', 'cls')) for i in range(8)]
     weighted = history(runner, 'loss_box')
-    assert history(runner, 'share/box') == pytest.approx([a / b for a, b in zip(weighted, total)])
-    assert len(set(history(runner, 'share/box'))) > 3  # samples differ
+    assert history(runner, 'share_box') == pytest.approx([a / b for a, b in zip(weighted, total)])
+    assert len(set(history(runner, 'share_box'))) > 3  # samples differ
 
 
 def test_share_of_the_images_that_selected_a_part(make_runner, balanced):
@@ -175,8 +177,8 @@ def test_share_of_the_images_that_selected_a_part(make_runner, balanced):
     balancer = dict(SLF, sampler=dict(type='MultipleGumbelSoftmax', num_samples=1))
     runner = make_runner(balanced(balancer, dict(box=1.0, cls=1.0)), BalanceMonitorHook(), log_interval=1)
     runner.train()
-    selected = {part: history(runner, f'selected/{part}') for part in ('box', 'cls')}
-    assert selected['box'] == pytest.approx([value / 4 for value in history(runner, 'balance/box')])
+    selected = {part: history(runner, f'selected_{part}') for part in ('box', 'cls')}
+    assert selected['box'] == pytest.approx([value / 4 for value in history(runner, 'balance_box')])
     assert [box + cls for box, cls in zip(*selected.values())] == [1.0] * 8
     assert set(selected['box']) <= {0.0, 0.5, 1.0} and len(set(selected['box'])) > 1
 
@@ -204,15 +206,15 @@ def test_average_precision_lost_with_a_part(make_runner, balanced):
     # a running mean of momentum 0.999, without the bias of its start
     kept = [0.999 ** (7 - i) for i in range(8)]
     expected = sum(k * gain for k, gain in zip(kept, gains)) / sum(kept)
-    assert history(runner, 'ap_lost/box') == pytest.approx([expected], rel=1e-4)
-    assert history(runner, 'ap_lost/cls') == pytest.approx([0.0], abs=1e-6)  # it is made of the other output
+    assert history(runner, 'ap_lost_box') == pytest.approx([expected], rel=1e-4)
+    assert history(runner, 'ap_lost_cls') == pytest.approx([0.0], abs=1e-6)  # it is made of the other output
 
 
 def test_several_balancers_are_told_apart(make_runner, balanced):
     model = balanced(STATIC, dict(box=1.0, cls=1.0), slots=('rpn', 'roi'))
     runner = make_runner(model, BalanceMonitorHook(interval=8))
     runner.train()
-    for key in ('raw/rpn/box', 'raw/roi/box', 'share/roi/cls', 'weights/rpn/entropy'):
+    for key in ('raw_rpn_box', 'raw_roi_box', 'share_roi_cls', 'weights_rpn_entropy'):
         assert len(history(runner, key)) == 1
 
 

@@ -31,7 +31,7 @@ MIXTURES = [
 @pytest.mark.parametrize(('mixture', 'weights'), MIXTURES, ids=['StochasticLoss', 'PaperStochasticLoss'])
 @pytest.mark.parametrize(
     ('slots', 'prefixes'),
-    [(['loss_cls'], ['']), (['loss_cls', 'loss_aux'], ['loss_cls/', 'loss_aux/'])],
+    [(['loss_cls'], ['']), (['loss_cls', 'loss_aux'], ['loss_cls_', 'loss_aux_'])],
 )
 def test_weights_of_every_iteration_are_in_the_log(tmp_path, slots, prefixes, mixture, weights):
     hook = dict(type='CandidateWeightsHook')
@@ -54,5 +54,5 @@ def test_weights_of_every_iteration_are_in_the_log(tmp_path, slots, prefixes, mi
     runner.train()
     for prefix in prefixes:
         for name, value in zip(('ClassMSELoss', 'CrossEntropyLoss'), weights):
-            history, _ = runner.message_hub.get_scalar(f'train/balance/{prefix}{name}').data
+            history, _ = runner.message_hub.get_scalar(f'train/balance_{prefix}{name}').data
             assert history.tolist() == pytest.approx([value] * 4)

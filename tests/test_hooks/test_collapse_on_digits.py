@@ -57,15 +57,15 @@ def test_warn(run, tmp_path):
     assert 'Algorithm 1' in cause and cause.endswith('SLFBalancer.')
     (log,) = tmp_path.glob('*/vis_data/scalars.json')
     end = [json.loads(line) for line in log.read_text().splitlines() if 'lr' in line][-1]
-    assert end['share/obj'] > 0.99 and end['weights/entropy'] < 0.01
-    assert end['weights/smallest_first'] >= 0.75  # of eight iterations; another part can be smaller for an instant
-    assert end['raw/coord'] > end['raw/obj']  # the detector has given up on all else
+    assert end['share_obj'] > 0.99 and end['weights_entropy'] < 0.01
+    assert end['weights_smallest_first'] >= 0.75  # of eight iterations; another part can be smaller for an instant
+    assert end['raw_coord'] > end['raw_obj']  # the detector has given up on all else
 
 
 def test_reset_gives_the_other_parts_another_start(run):
     runner, texts = run(PAPER, 'reset')
     assert texts and all(text.endswith('The decision network is back at its initial probabilities.') for text in texts)
-    entropy = [float(value) for value in runner.message_hub.get_scalar('train/weights/entropy').data[0]]
+    entropy = [float(value) for value in runner.message_hub.get_scalar('train/weights_entropy').data[0]]
     collapsed = next(i for i, value in enumerate(entropy) if value < 0.01)
     assert max(entropy[collapsed:]) > 0.3  # for some iterations: the cause is still there
 

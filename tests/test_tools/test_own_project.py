@@ -47,7 +47,7 @@ def test_inherit_swap_the_balancer_train_and_test_with_mmdets_own_tools(site, pr
     where = run_python('-c', 'import slf_mmdet; print(slf_mmdet.__file__)', cwd=project, env=env).stdout
     assert str(site) in where
     trained = tool('train.py', 'mine.py').stdout
-    weights = dict(re.findall(r'balance/(\w+): ([\d.]+)', trained))
+    weights = dict(re.findall(r'balance_(\w+): ([\d.]+)', trained))
     assert weights == dict(coord='5.0000', cls='1.0000', obj='1.0000', noobj='0.5000')
     tested = tool('test.py', 'mine.py', 'out/epoch_1.pth').stdout
     pattern = r'pascal_voc/mAP: ([\d.]+)'

@@ -18,7 +18,7 @@ def test_weights_are_in_every_log_line(trained):
     lines = [line for line in trained[1].splitlines() if 'Epoch(train)' in line]
     assert len(lines) == 4  # 64 images in batches of 16
     for line in lines:
-        weights = [float(re.search(rf'balance/{part}: ([\d.]+)', line)[1]) for part in PARTS]
+        weights = [float(re.search(rf'balance_{part}: ([\d.]+)', line)[1]) for part in PARTS]
         assert sum(weights) == pytest.approx(7.5, abs=1e-3)
 
 
@@ -26,10 +26,10 @@ def test_weights_are_in_the_json_log_and_in_tensorboard(trained):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     (log,) = trained[0].glob('*/vis_data/scalars.json')
-    assert all(f'balance/{part}' in json.loads(log.read_text().splitlines()[0]) for part in PARTS)
+    assert all(f'balance_{part}' in json.loads(log.read_text().splitlines()[0]) for part in PARTS)
     (events,) = trained[0].glob('*/vis_data/events*')
     accumulator = EventAccumulator(str(events)).Reload()
-    assert {f'balance/{part}' for part in PARTS} <= set(accumulator.Tags()['scalars'])
+    assert {f'balance_{part}' for part in PARTS} <= set(accumulator.Tags()['scalars'])
 
 
 def test_the_metric_is_evaluated(trained):

@@ -120,7 +120,7 @@ class BalancedDetector(BaseDetector):
             batch_data_samples: per image its ground truth.
 
         Returns:
-            ``loss_<part>`` weighted and ``balance/<part>`` for the log; entries that are in no part are unchanged.
+            ``loss_<part>`` weighted and ``balance_<part>`` for the log; entries that are in no part are unchanged.
         """
         loss_parts, features, shared_layer = self.balancing
         submodule = None if features == PARTS else features

@@ -180,7 +180,7 @@ class YOLOV1Head(BaseDenseHead):
             quality_of: function for the detection quality on another batch, which needs the whole detector.
 
         Returns:
-            ``loss_<part>`` and ``balance/<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`.
+            ``loss_<part>`` and ``balance_<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`.
         """
         output = at_least_fp32(output)
         objects = _Objects.of(batch_gt_instances, batch_img_metas, output)

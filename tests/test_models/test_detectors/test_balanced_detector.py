@@ -46,7 +46,7 @@ def test_base_weights_and_losses_in_no_part(data):
     cfg = tiny_model('faster_rcnn')
     cfg.loss_balancer = dict(type='StaticBalancer', parts=dict(box='loss_bbox'), base_weights=dict(box=3.0))
     ours, theirs = (loss_of(build(each), data) for each in (cfg, unbalanced(cfg)))
-    assert set(ours) == {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_box', 'balance/box'}
+    assert set(ours) == {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'acc', 'loss_box', 'balance_box'}
     torch.testing.assert_close(ours['loss_box'], 3 * theirs['loss_bbox'])
     torch.testing.assert_close(ours['loss_rpn_cls'], theirs['loss_rpn_cls'])
     assert torch.equal(ours['acc'], theirs['acc'])

@@ -50,10 +50,10 @@ def test_parts_are_in_the_log(log_of, name):
     record, runner = log_of(name)
     parts = runner.model.loss_balancer.parts
     assert len(parts) >= 2
-    kinds = ('balance/', 'raw/', 'share/', 'selected/', 'ap_lost/', 'loss_')
+    kinds = ('balance_', 'raw_', 'share_', 'selected_', 'ap_lost_', 'loss_')
     assert {f'{kind}{part}' for kind in kinds for part in parts} <= set(record)
-    assert sum(record[f'share/{part}'] for part in parts) == pytest.approx(1, abs=1e-4)
-    assert 0 <= record['weights/entropy'] <= 1
+    assert sum(record[f'share_{part}'] for part in parts) == pytest.approx(1, abs=1e-4)
+    assert 0 <= record['weights_entropy'] <= 1
     names = [type(hook).__name__ for hook in runner.hooks]
     assert names.index('BalanceMonitorHook') < names.index('LoggerHook')
     assert 'CollapseGuardHook' in names

@@ -41,11 +41,11 @@ def test_trains(name, data):
     logs = train(model.train(), data, STEPS)
     assert all(torch.isfinite(torch.as_tensor(value)).all() for log in logs for value in log.values())
     parts = model.loss_balancer.parts
-    losses = [sum(float(log[f'loss_{part}'] / log[f'balance/{part}']) for part in parts) for log in logs]  # unweighted
+    losses = [sum(float(log[f'loss_{part}'] / log[f'balance_{part}']) for part in parts) for log in logs]  # unweighted
     assert sum(losses[-4:]) < 0.95 * sum(losses[:4])
     after = model.loss_balancer.state_dict()
     assert not torch.equal(after['decision_network.output.bias'], before['decision_network.output.bias'])
-    weights = torch.tensor([[log[f'balance/{part}'] for part in parts] for log in logs])
+    weights = torch.tensor([[log[f'balance_{part}'] for part in parts] for log in logs])
     assert (weights.std(0) > 0).all()
     torch.testing.assert_close(weights.sum(1), torch.full((STEPS,), float(weights.shape[1])))  # all is given away
     assert {key for key in logs[0] if 'loss' in key} == {'loss', *(f'loss_{part}' for part in parts)}

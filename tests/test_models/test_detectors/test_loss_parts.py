@@ -48,9 +48,9 @@ def test_reduces_as_mmengine_does():
 
 def test_balanced_losses_take_the_place_of_their_own_and_leave_the_others():
     parts = LossParts(dict(rpn='loss_rpn_.*', box='loss_bbox'))
-    balanced = {'loss_rpn': 14.0, 'loss_box': 3.5, 'balance/rpn': 2.0, 'balance/box': 0.5}
+    balanced = {'loss_rpn': 14.0, 'loss_box': 3.5, 'balance_rpn': 2.0, 'balance_box': 0.5}
     out = parts.replace(LOSSES, balanced)
-    assert list(out) == ['loss_rpn', 'loss_cls', 'acc', 'loss_box', 'balance/rpn', 'balance/box']
+    assert list(out) == ['loss_rpn', 'loss_cls', 'acc', 'loss_box', 'balance_rpn', 'balance_box']
     assert out['loss_cls'] is LOSSES['loss_cls'] and out['acc'] is LOSSES['acc'] and out['loss_rpn'] == 14.0
 
 

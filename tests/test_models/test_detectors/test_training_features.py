@@ -57,7 +57,7 @@ def test_autocast_on_cpu(detector, dtype):
     inputs = detector.data_preprocessor(batch(2), training=True)
     with torch.autocast('cpu', dtype=dtype):
         losses = detector(**inputs, mode='loss')
-    ours = {key: value for key, value in losses.items() if key.startswith('balance/')}
+    ours = {key: value for key, value in losses.items() if key.startswith('balance_')}
     assert ours and all(value.dtype == torch.float32 for value in ours.values())
     detector.parse_losses(losses)[0].backward()
     gradients = {key: value.grad for key, value in detector.named_parameters() if value.grad is not None}

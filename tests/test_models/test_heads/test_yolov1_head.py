@@ -160,7 +160,7 @@ def test_loss_has_the_weights_of_the_paper():
     plain = unweighted.loss(x, data)
     for name, weight in dict(coord=5, cls=1, obj=1, noobj=0.5).items():
         assert weighted[f'loss_{name}'].item() == pytest.approx(weight * plain[f'loss_{name}'].item(), rel=1e-5)
-        assert weighted[f'balance/{name}'] == weight
+        assert weighted[f'balance_{name}'] == weight
 
 
 def test_balancer_is_chosen_by_config_and_keeps_the_base_weights_left_out():

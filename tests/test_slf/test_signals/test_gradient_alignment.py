@@ -150,7 +150,7 @@ def weights_after(toy, steps=80, **settings):
         optimizer.step()
         with torch.no_grad():
             toy.theta -= 0.01 * toy.theta.grad
-        seen.append(out['balance/useful'].item())
+        seen.append(out['balance_useful'].item())
     return sum(seen[-30:]) / 30
 
 
