@@ -1,10 +1,11 @@
-"""The report of a run: one self-contained HTML file."""
+"""The report of a run, or of several side by side: one self-contained HTML file."""
 
 import base64
 import io
+import json
 import re
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,9 +14,12 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from PIL import Image
 
+from ..hooks import precision_recall, weight_picture
+from ..hooks.precision_recall import FILE, draw_precision_recall
 from .collapse_history import build_balancers, diagnoses, periods
 from .config_changes import changes, find_dumped_config, find_own_config, load_base, load_dumped_config
 from .logs import WEIGHT, Curve, find_logs, part_names, read_curves, read_validations
+from .report_figures import draw_evenness, draw_measured, draw_progress, main_metric
 from .text_log import read_text_logs
 from .trajectories import draw_trajectories
 
@@ -24,39 +28,45 @@ OF_A_CLASS = re.compile(r'^.+/(?P<name>.+)_precision$')
 LARGEST_PICTURE = 960  # pixels
 
 
-def write_report(work_dir: Path, out: Path, config: Optional[Path] = None, num_pictures: int = 12) -> None:
-    """Writes the report of a run.
+class RunLogs(NamedTuple):
+    """What is read of a run before anything is drawn."""
+
+    work_dir: Path
+    curves: Mapping[str, Curve]
+    validations: Mapping[int, Mapping[str, float]]
+    folders: Sequence[Path]  # TIMESTAMP of the training and of its resumed parts
+    cfg: Optional[Config]
+    config: Optional[Path]
+
+    @classmethod
+    def of(cls, work_dir: Path, config: Optional[Path]) -> 'RunLogs':
+        curves = read_curves(work_dir)
+        folders = [log.parents[1] for log in find_logs(work_dir)]  # TIMESTAMP/vis_data/scalars.json
+        dumped = find_dumped_config(work_dir, folders[-1])
+        cfg = load_dumped_config(dumped, folders[-1]) if dumped else None
+        if config is None and dumped is not None:
+            config = find_own_config(dumped.name)
+        return cls(work_dir, curves, read_validations(work_dir), folders, cfg, config)
+
+
+def write_report(work_dirs: Sequence[Path], out: Path, config: Optional[Path] = None, num_pictures: int = 12) -> None:
+    """Writes the report of a run, or of several side by side.
 
     Args:
-        work_dir: of a run of mmengine's runner with ``LocalVisBackend``.
+        work_dirs: of runs of mmengine's runner with ``LocalVisBackend``.
         out: HTML file to write.
-        config: the config file of the run, with whose ``_base_`` it is compared; ``None`` looks for a config of this
-            package by its name. The work dir itself has only a copy without ``_base_``.
-        num_pictures: largest number of pictures.
+        config: the config file of the runs, with whose ``_base_`` they are compared; ``None`` looks for a config of
+            this package by its name. The work dir itself has only a copy without ``_base_``.
+        num_pictures: largest number of pictures of each run.
 
     Raises:
-        FileNotFoundError: the work dir has no log.
+        FileNotFoundError: a work dir has no log.
     """
-    curves = read_curves(work_dir)
-    folders = [log.parents[1] for log in find_logs(work_dir)]  # TIMESTAMP/vis_data/scalars.json
-    text_log = read_text_logs(folders)
-    validations = read_validations(work_dir)
-    dumped = find_dumped_config(work_dir, folders[-1])
-    run_cfg = load_dumped_config(dumped, folders[-1]) if dumped else None
-    if config is None and dumped is not None:
-        config = find_own_config(dumped.name)
+    runs = dict(zip(_names(work_dirs), (RunLogs.of(work_dir, config) for work_dir in work_dirs)))
     page = dict(
-        name=work_dir.resolve().name,
-        summary={**_summary(curves, validations), **text_log.environment},
-        metrics=_metrics(validations),
-        classes=_classes(validations) or [result._asdict() for result in text_log.classes],
-        trajectories=_trajectories(curves),
-        collapse=_collapse(run_cfg, curves),
-        warnings=text_log.warnings,
-        pictures=[dict(name=path.name, uri=_picture(path)) for path in find_pictures(work_dir, folders, num_pictures)],
-        base=config.name if config else None,
-        changes=changes(load_base(config), run_cfg) if config and run_cfg else None,
-        config=run_cfg.pretty_text if run_cfg else None,
+        title=', '.join(runs),
+        together=_together(runs) if len(runs) > 1 else None,
+        runs=[_run(name, run, num_pictures) for name, run in runs.items()],
     )
     environment = Environment(
         loader=PackageLoader('slf_mmdet', 'analysis'),
@@ -69,6 +79,56 @@ def write_report(work_dir: Path, out: Path, config: Optional[Path] = None, num_p
     template = environment.get_template('report.html.jinja')
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(template.render(page), encoding='utf-8')
+
+
+def _names(work_dirs: Sequence[Path]) -> List[str]:
+    """The last parts of the paths, as many as it takes to tell them apart."""
+    paths = [path.resolve().parts for path in work_dirs]
+    depth = next(k for k in range(1, 99) if len({path[-k:] for path in paths}) == len(set(paths)))
+    return ['/'.join(path[-depth:]) for path in paths]
+
+
+def _run(name: str, run: RunLogs, num_pictures: int) -> Dict[str, Any]:
+    """What the page says of one run."""
+    text_log = read_text_logs(run.folders)
+    return dict(
+        name=name,
+        summary={**_summary(run.curves, run.validations), **text_log.environment},
+        progress=_svg(draw_progress({name: (run.curves, run.validations)})),
+        metrics=_metrics(run.validations),
+        classes=_classes(run.validations) or [result._asdict() for result in text_log.classes],
+        precision_recall=_precision_recall(run.folders),
+        trajectories=_trajectories({'': run.curves}),
+        measured=_svg(draw_measured(run.curves)),
+        collapse=_collapse(run.cfg, run.curves),
+        warnings=text_log.warnings,
+        pictures=[
+            dict(name=path.name, uri=_picture(path)) for path in find_pictures(run.work_dir, run.folders, num_pictures)
+        ],
+        base=run.config.name if run.config else None,
+        changes=changes(load_base(run.config), run.cfg) if run.config and run.cfg else None,
+        config=run.cfg.pretty_text if run.cfg else None,
+    )
+
+
+def _together(runs: Mapping[str, RunLogs]) -> Dict[str, Any]:
+    """What the page says of several runs beside each other."""
+    summaries = {name: _summary(run.curves, run.validations) for name, run in runs.items()}
+    first, *others = runs.items()
+    differences = {}
+    for name, run in others:
+        if first[1].cfg is not None and run.cfg is not None:
+            differences[name] = [
+                change for change in changes(first[1].cfg, run.cfg) if change.key not in ('work_dir', 'randomness.seed')
+            ]
+    return dict(
+        keys=list(dict.fromkeys(key for summary in summaries.values() for key in summary)),
+        summaries=summaries,
+        progress=_svg(draw_progress({name: (run.curves, run.validations) for name, run in runs.items()})),
+        trajectories=_trajectories({name: run.curves for name, run in runs.items()}),
+        first=first[0],
+        differences=differences,
+    )
 
 
 def find_pictures(work_dir: Path, folders: Sequence[Path], most: int) -> List[Path]:
@@ -84,7 +144,10 @@ def find_pictures(work_dir: Path, folders: Sequence[Path], most: int) -> List[Pa
     """
     found = [path for folder in folders for path in sorted(folder.glob('vis_data/vis_image/*'))]
     found += sorted(work_dir.glob('detections*'))
-    found = [path for path in found if path.suffix.lower() in ('.png', '.jpg', '.jpeg')]
+    figures = (precision_recall.PICTURE, weight_picture.PICTURE)  # of hooks
+    found = [
+        path for path in found if path.suffix.lower() in ('.png', '.jpg', '.jpeg') and not path.name.startswith(figures)
+    ]
     chosen = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
     return [found[i] for i in chosen]
 
@@ -103,9 +166,10 @@ def _summary(curves: Mapping[str, Curve], validations: Mapping[int, Mapping[str,
     if 'time' in curves:
         summary['Time per iteration'] = f'{1000 * np.median(curves["time"].values):.0f} ms (median)'
     if validations:
-        metrics = next(reversed(list(validations.values())))
-        key = next((key for key in metrics if key.endswith('mAP')), next(iter(metrics)))
-        summary[f'{key}, last'] = f'{metrics[key]:.4f}'
+        key = main_metric(validations) or ''
+        values = [metrics[key] for metrics in validations.values() if key in metrics]
+        summary[f'{key}, last'] = f'{values[-1]:.4f}'
+        summary[f'{key}, largest'] = f'{max(values):.4f}'
     return summary
 
 
@@ -128,13 +192,24 @@ def _classes(validations: Mapping[int, Mapping[str, float]]) -> List[Dict[str, A
     return []
 
 
-def _trajectories(curves: Mapping[str, Curve]) -> Optional[str]:
-    return _svg(draw_trajectories({'': [curves]})) if part_names(curves) else None
+def _trajectories(runs: Mapping[str, Mapping[str, Curve]]) -> Optional[str]:
+    """Of the runs that had a balancer."""
+    balanced = {name: [curves] for name, curves in runs.items() if part_names(curves)}
+    return _svg(draw_trajectories(balanced)) if balanced else None
+
+
+def _precision_recall(folders: Sequence[Path]) -> Optional[str]:
+    """Of the last evaluation whose curves ``PrecisionRecallHook`` wrote."""
+    for folder in reversed(folders):
+        path = folder / FILE
+        if path.is_file():
+            return _svg(draw_precision_recall(json.loads(path.read_text(encoding='utf-8'))['classes']))
+    return None
 
 
 def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, Any]:
     """Diagnosis of each balancer, or why there is none; and the figure of the entropy of the weights."""
-    found: Dict[str, Any] = dict(balancers=[], missing=None, figure=_evenness(curves))
+    found: Dict[str, Any] = dict(balancers=[], missing=None, figure=_svg(draw_evenness(curves)))
     if cfg is None:
         found['missing'] = 'The work dir holds no config, so the base weights are not known.'
         return found
@@ -168,29 +243,9 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
     return found
 
 
-def _evenness(curves: Mapping[str, Curve]) -> Optional[str]:
-    """Entropy of the weights and shares of the objective, as ``BalanceMonitorHook`` logged them."""
-    together = {
-        'entropy of the weights': 'weights_entropy',
-        'steps in which the smallest\npart has the largest weight': 'weights_smallest_first',
-    }
-    shares = [key for key in curves if key.startswith('share_')]
-    if not shares or not all(key in curves for key in together.values()):
+def _svg(figure: Optional[Figure]) -> Optional[str]:
+    if figure is None:
         return None
-    figure = Figure(figsize=(8.5, 4), layout='constrained')
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    for label, key in together.items():
-        upper.plot(*curves[key], label=label)
-    upper.set(ylim=(-0.05, 1.05), ylabel='fraction')
-    lower.stackplot(curves[shares[0]].iters, *(curves[key].values for key in shares), labels=[k[6:] for k in shares])
-    lower.set(ylim=(0, 1), ylabel='share of\nthe objective', xlabel='iteration')
-    for axes in (upper, lower):
-        axes.legend(loc='upper left', bbox_to_anchor=(1, 1))
-        axes.grid(alpha=0.3)
-    return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
     file = io.BytesIO()
     figure.savefig(file, format='svg')
     return _uri('image/svg+xml', file.getvalue())

@@ -1,4 +1,11 @@
-"""Writes the report of a run: one HTML file with metrics, weights, warnings, detections and config changes."""
+"""Writes the report of a run: one HTML file with metrics, weights, warnings, detections and config changes.
+
+Several runs are shown side by side, and each by itself below.
+
+Examples:
+    slf-mmdet report work_dirs/slf
+    slf-mmdet report work_dirs/static work_dirs/slf --out report.html
+"""
 
 import argparse
 from pathlib import Path
@@ -8,8 +15,8 @@ from .common import command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument('work_dir', type=Path, help='of a training run')
-    parser.add_argument('--out', type=Path, help='HTML file to write (default: report.html in the work dir)')
+    parser.add_argument('work_dirs', type=Path, nargs='+', metavar='work_dir', help='of a training run')
+    parser.add_argument('--out', type=Path, help='HTML file to write (default: report.html in the first work dir)')
     parser.add_argument(
         '--config',
         type=Path,
@@ -25,8 +32,8 @@ def run(args: argparse.Namespace) -> None:
     from ..analysis.report import write_report
 
     register_all_modules()
-    out = args.out or args.work_dir / 'report.html'
-    write_report(args.work_dir, out, args.config, args.pictures)
+    out = args.out or args.work_dirs[0] / 'report.html'
+    write_report(args.work_dirs, out, args.config, args.pictures)
     print(f'Report written: {out}')
 
 

@@ -5,8 +5,10 @@ from .candidate_weights import CandidateWeightsHook
 from .collapse import Diagnosis, PartBalance, diagnose
 from .collapse_guard import CollapseGuardHook
 from .non_finite_guard import NonFiniteError, NonFiniteGuardHook
+from .precision_recall import PrecisionRecallHook
 from .random_state import RandomStateHook
 from .safe_resume import BrokenCheckpointError, SafeResumeHook
+from .weight_picture import WeightPictureHook
 
 __all__ = [
     'BalanceMonitorHook',
@@ -17,7 +19,9 @@ __all__ = [
     'NonFiniteError',
     'NonFiniteGuardHook',
     'PartBalance',
+    'PrecisionRecallHook',
     'RandomStateHook',
     'SafeResumeHook',
+    'WeightPictureHook',
     'diagnose',
 ]

@@ -1,15 +1,19 @@
 """The report of a run, opened in a browser without a network."""
 
+import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from helpers import CONFIGS, DIGITS_SLF
 from mmengine.config import Config
 from PIL import Image
 
+from slf_mmdet.analysis import Curve
 from slf_mmdet.analysis.config_changes import changes
 from slf_mmdet.analysis.report import find_pictures, write_report
+from slf_mmdet.analysis.report_figures import draw_progress
 
 
 @pytest.fixture
@@ -19,7 +23,7 @@ def open_report(make_work_dir, browser, tmp_path):
 
     def opened(**kwargs):
         out = tmp_path / 'elsewhere' / 'report.html'
-        write_report(make_work_dir(**kwargs), out)
+        write_report([make_work_dir(**kwargs)], out)
         page.goto(out.as_uri())
         return page
 
@@ -63,17 +67,81 @@ def test_pictures_are_in_the_file_and_drawn(open_report):
     sizes = page.evaluate(
         '[...document.images].map(i => [i.complete, i.naturalWidth, i.getBoundingClientRect().width])'
     )
-    assert len(sizes) == 2 + 3  # two figures, three detections
+    assert len(sizes) == 3 + 3  # three figures, three detections
     assert all(complete and natural > 100 and shown > 100 for complete, natural, shown in sizes)
-    assert [natural for _, natural, _ in sizes[2:]] == [960] * 3  # made smaller
+    assert [natural for _, natural, _ in sizes[3:]] == [960] * 3  # made smaller
     assert page.locator('figcaption').all_inner_texts() == [f'val_img_{i}.png' for i in range(3)]
 
 
-@pytest.mark.parametrize('width', [360, 1000])
+@pytest.mark.parametrize('width', [360, 400, 1000, 1200])
 def test_fits_the_window(open_report, width):
     page = open_report(collapse=True)
     page.set_viewport_size(dict(width=width, height=800))
     assert page.evaluate('document.documentElement.scrollWidth') <= width
+
+
+def test_progress_and_what_was_measured(make_work_dir, tmp_path):
+    """Whether the figures are there; what is in them is tested below."""
+    work_dir = make_work_dir()
+    write_report([work_dir], tmp_path / 'report.html')
+    text = (tmp_path / 'report.html').read_text()
+    assert 'id="progress"' in text and 'id="measured"' not in text and 'id="precision"' not in text
+    (log,) = work_dir.glob('*/vis_data/scalars.json')
+    with open(log, 'a') as file:
+        file.write('\n{"lr": 0.1, "ap_lost_coord": 0.25, "iter": 50, "step": 50}')
+    curves = {'zero': dict(ap=0.5, objects=2, recall=[0.5, 0.5], precision=[1.0, 0.5])}
+    (log.parents[1] / 'precision_recall.json').write_text(json.dumps(dict(epoch=2, iou_thr=0.5, classes=curves)))
+    write_report([work_dir], tmp_path / 'report.html')
+    text = (tmp_path / 'report.html').read_text()
+    assert 'id="measured"' in text and 'id="precision"' in text
+
+
+def test_figure_of_progress():
+    curves = dict(loss=Curve(np.array([1, 2]), np.array([4.0, 2.0])), lr=Curve(np.array([1, 2]), np.array([0.1, 0.2])))
+    validations = {1: {'coco/bbox_mAP': 0.25, 'coco/bbox_mAP_50': 0.5}, 2: {'coco/bbox_mAP': 0.5}}
+    figure = draw_progress({'a': (curves, validations), 'b': (dict(loss=curves['loss']), {})})
+    loss, rate, metric = figure.axes
+    assert [len(axes.lines) for axes in figure.axes] == [2, 1, 1] and loss.get_yscale() == 'log'
+    assert rate.lines[0].get_ydata().tolist() == [0.1, 0.2]
+    assert metric.get_title() == 'coco/bbox_mAP' and list(metric.lines[0].get_ydata()) == [0.25, 0.5]
+    assert draw_progress({'a': ({}, {})}) is None
+
+
+def test_several_runs(make_work_dir, browser, tmp_path):
+    runs = [make_work_dir('static_seed0'), make_work_dir('slf_seed0', collapse=True)]
+    write_report(runs, tmp_path / 'report.html')
+    page = browser.new_page(viewport=dict(width=400, height=800))
+    page.goto((tmp_path / 'report.html').as_uri())
+    rows = table(page, '#together')
+    assert rows[0] == ['', 'static_seed0', 'slf_seed0'] and ['Iterations', '40', '40'] in rows
+    assert ['pascal_voc/mAP, last', '0.5000', '0.5000'] in rows and [
+        'pascal_voc/mAP, largest',
+        '0.7500',
+        '0.7500',
+    ] in rows
+    assert table(page, '.differences')[1:] == [['model.bbox_head.loss_balancer.kl_weight', '-', '0']]
+    assert page.locator('details.run').count() == 2 and not page.locator('.bad').is_visible()
+    page.get_by_text('slf_seed0', exact=True).last.click()
+    assert page.locator('.bad').is_visible()
+    assert page.evaluate('document.documentElement.scrollWidth') <= 400
+    page.close()
+
+
+def test_runs_of_one_name_have_their_folders(make_work_dir, tmp_path):
+    runs = [make_work_dir('a/seed_0'), make_work_dir('b/seed_0')]
+    write_report(runs, tmp_path / 'report.html')
+    assert '<title>a/seed_0, b/seed_0</title>' in (tmp_path / 'report.html').read_text()
+
+
+@pytest.mark.parametrize(('scheme', 'dark'), [('light', False), ('dark', True)])
+def test_color_scheme(scheme, dark, make_work_dir, browser, tmp_path):
+    write_report([make_work_dir()], tmp_path / 'report.html')
+    page = browser.new_page(color_scheme=scheme)
+    page.goto((tmp_path / 'report.html').as_uri())
+    colors = page.evaluate('[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]')
+    text, back = (sum(map(int, re.findall(r'\d+', color)[:3])) for color in colors)
+    assert (text > back) == dark and abs(text - back) > 400
+    page.close()
 
 
 def test_config_changes(open_report):
@@ -113,7 +181,7 @@ def test_only_the_training_counts(make_work_dir, tmp_path):
     (tested / '20260102_000000.log').write_text((parts / '20260101_000000.log').read_text().replace('a dog', 'a cat'))
     shutil.copy(work_dir / DIGITS_SLF.name, parts / 'vis_data' / 'config.py')
     (work_dir / 'tested.py').write_text('model = dict(type="FasterRCNN")')
-    write_report(work_dir, tmp_path / 'report.html')
+    write_report([work_dir], tmp_path / 'report.html')
     text = (tmp_path / 'report.html').read_text()
     assert 'a dog' in text and '0.7500' in text and 'YOLOV1Head' in text
     assert not any(other in text for other in ('a cat', 'old/', 'coco/', '0.8750', 'FasterRCNN'))
@@ -147,9 +215,9 @@ def test_config_of_another_name(make_work_dir, tmp_path):
     dumped = work_dir / DIGITS_SLF.name
     dumped.rename(work_dir / 'mine.py')
     out = tmp_path / 'report.html'
-    write_report(work_dir, out)
+    write_report([work_dir], out)
     assert 'give the config file with <code>--config</code>' in out.read_text()
-    write_report(work_dir, out, config=CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py')
+    write_report([work_dir], out, config=CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py')
     assert 'default_hooks.logger.interval' in out.read_text()
 
 
@@ -157,7 +225,7 @@ def test_run_without_balancer_config_or_evaluation(tmp_path):
     log = tmp_path / 'run' / '20260101_000000' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
     log.write_text('{"lr": 0.1, "loss": 1.0, "iter": 1, "step": 1}\n')
-    write_report(tmp_path / 'run', tmp_path / 'report.html')
+    write_report([tmp_path / 'run'], tmp_path / 'report.html')
     text = (tmp_path / 'report.html').read_text()
     for hint in ('The work dir holds no config', 'The log holds no evaluation', 'The work dir holds no pictures'):
         assert hint in text
@@ -168,7 +236,7 @@ def test_precision_of_coco_classes(make_work_dir, tmp_path):
     (log,) = work_dir.glob('*/vis_data/scalars.json')
     with open(log, 'a') as file:
         file.write('\n{"coco/bbox_mAP": 0.4, "coco/person_precision": 0.375, "coco/dog_precision": 0.1, "step": 3}')
-    write_report(work_dir, tmp_path / 'report.html')
+    write_report([work_dir], tmp_path / 'report.html')
     text = (tmp_path / 'report.html').read_text()
     assert re.search(r'<td>person</td><td class="number">0.375</td>', text)
     assert 'person_precision' not in text and 'a dog' not in text
@@ -188,7 +256,7 @@ def test_pictures_are_chosen_evenly(make_work_dir):
 
 def test_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match='holds no log of a training'):
-        write_report(tmp_path, tmp_path / 'report.html')
+        write_report([tmp_path], tmp_path / 'report.html')
 
 
 def test_logs_of_a_test_in_the_same_work_dir_are_not_part_of_the_run(make_work_dir, tmp_path):
@@ -199,7 +267,7 @@ def test_logs_of_a_test_in_the_same_work_dir_are_not_part_of_the_run(make_work_d
     (later / '20260102_000000.log').write_text(
         '| class | gts | dets | recall | ap    |\n| other | 7 | 9 | 0.5 | 0.123 |\n'
     )
-    write_report(work_dir, tmp_path / 'report.html')
+    write_report([work_dir], tmp_path / 'report.html')
     text = (tmp_path / 'report.html').read_text()
     assert '0.9900' not in text and 'other' not in text and 'a dog' in text
 
