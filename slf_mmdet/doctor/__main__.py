@@ -1,5 +1,6 @@
 """Prints versions, ops, GPU and known issues of this installation; exit code 1 if an issue needs a fix."""
 
+import contextlib
 import importlib
 import inspect
 import platform
@@ -58,6 +59,10 @@ def rows(env: Environment) -> Iterator[Tuple[str, str]]:
 
 def main() -> int:
     """Prints the report."""
+    with contextlib.suppress(Exception):  # the report says why
+        from ..compat import apply
+
+        apply()
     env, console = Environment(), Console()
     inventory = Table('installed', 'version')
     for name, text in rows(env):

@@ -5,10 +5,13 @@ import importlib
 import io
 import os
 import re
+import sys
 import warnings
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Callable, Dict, Mapping, Optional, Tuple
+
+from .training_step import problem
 
 # In the order in which they are shown. The onedl- packages are forks that replace OpenMMLab's under the same names.
 DISTRIBUTIONS = (
@@ -66,11 +69,15 @@ class Environment:
         versions: distribution -> version; those that are not installed are left out.
         import_error: module -> the error when it is imported, or ``None``.
         variables: environment variables.
+        python: major and minor version.
+        training_problem: why a small training step fails, or ``None``.
     """
 
     versions: Mapping[str, str] = field(default_factory=installed_versions)
     import_error: Callable[[str], Optional[str]] = import_error
     variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    python: Tuple[int, int] = (sys.version_info.major, sys.version_info.minor)
+    training_problem: Callable[[], Optional[str]] = problem
 
     def has(self, name: str, low: str = '0', below: str = '99999') -> bool:
         """Whether a distribution is installed in a version >= ``low`` and < ``below``."""

@@ -103,6 +103,14 @@ def _ssd_head(env: Environment) -> Optional[str]:
     return env.shown('mmdet') if env.has('mmdet', '3.1', '3.3.1') else None
 
 
+def _no_find_loader(env: Environment) -> Optional[str]:
+    return 'Python {}.{}'.format(*env.python) if env.python >= (3, 14) else None
+
+
+def _no_training(env: Environment) -> Optional[str]:
+    return env.training_problem() if _package(env) is None else None  # one issue is enough
+
+
 def _package(env: Environment) -> Optional[str]:
     for module in ('mmdet.models', 'slf_mmdet.models', 'slf_mmdet.hooks'):
         error = env.import_error(module)
@@ -175,7 +183,14 @@ KNOWN_ISSUES: Tuple[KnownIssue, ...] = (
         'nothing: slf_mmdet adds the attribute to the class',
         handled=True,
     ),
+    KnownIssue(
+        "module 'pkgutil' has no attribute 'find_loader'",
+        _no_find_loader,
+        'nothing: slf_mmdet adds it, as Python before 3.14 had it',
+        handled=True,
+    ),
     KnownIssue('import slf_mmdet fails', _package, 'fix the issues above, from the top; then the error itself'),
+    KnownIssue('a small YOLO with SLF cannot train one step', _no_training, 'fix the issues above, from the top'),
 )
 
 

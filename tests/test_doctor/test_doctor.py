@@ -3,11 +3,13 @@
 import sys
 
 import pytest
-from helpers import run_python
+from helpers import ROOT, run_python
 
+from slf_mmdet.doctor import training_step
 from slf_mmdet.doctor.__main__ import main
 from slf_mmdet.doctor.environment import Environment
 from slf_mmdet.doctor.known_issues import KNOWN_ISSUES, diagnose
+from slf_mmdet.doctor.training_step import problem
 
 GOOD = {
     'torch': '2.1.2',
@@ -27,9 +29,9 @@ class Compiled:
     __file__ = '/site-packages/mmcv/_ext.cpython-311.so'
 
 
-def environment(changed=None, errors=None, **variables):
+def environment(changed=None, errors=None, python=(3, 11), training=None, **variables):
     versions = {name: version for name, version in {**GOOD, **(changed or {})}.items() if version}
-    return Environment(versions, (errors or {}).get, variables)
+    return Environment(versions, (errors or {}).get, variables, python, lambda: training)
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,8 @@ TABLE = [
     (dict(errors={'pycocotools._mask': SIZE_CHANGED}), 'numpy.dtype', 'numpy 1.26.4, pycocotools 2.0.8'),
     (dict(errors={'cv2': 'ImportError: libGL.so.1: cannot open shared object file'}), 'libGL', 'libGL'),
     (dict(changed=dict(mmdet='3.3.0')), 'SSDHead', 'mmdet 3.3.0'),
+    (dict(python=(3, 14)), 'find_loader', 'Python 3.14'),
+    (dict(training='RuntimeError: no op'), 'train one step', 'RuntimeError: no op'),
     (
         dict(errors={'mmdet.models': 'AssertionError: no'}),
         'import slf_mmdet',
@@ -88,6 +92,25 @@ def test_report_of_this_installation(capsys, monkeypatch):
     text = capsys.readouterr().out
     assert all(word in text for word in ("mmcv's ops", 'GPU', 'torchvision', 'mmengine', 'HistoryBuffer'))
     assert (code == 0) == ('No issue to fix' in text)
+    assert problem() is None
+
+
+def test_command_has_everything_imported(tmp_path):
+    done = run_python('-m', 'slf_mmdet', 'doctor', cwd=tmp_path, env=dict(PYTHONPATH=str(ROOT)), check=False)
+    assert done.returncode == 0 and 'No issue to fix' in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ('loss', 'said'), [(1.0, None), (float('nan'), 'the loss is nan'), (float('inf'), 'the loss is inf')]
+)
+def test_training_step(loss, said, monkeypatch):
+    monkeypatch.setattr(training_step, 'training_step', lambda: loss)
+    assert problem() == said
+
+
+def test_training_step_that_fails(monkeypatch):
+    monkeypatch.setattr(training_step, 'training_step', lambda: 1 / 0)
+    assert problem() == 'ZeroDivisionError: division by zero'
 
 
 def test_it_works_where_the_package_does_not(tmp_path):
