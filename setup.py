@@ -27,17 +27,24 @@ class BuildWithMim(build_py):
         shutil.copy(ROOT / PACKAGE / 'compat' / 'slf_mmdet_compat.pth', target)
 
 
+def readme_for_pypi() -> str:
+    """The README without what only works in the repository: pictures and links to its files."""
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    text = re.sub(r'!\[[^\]]*\]\((?!https?:)[^)]*\)\n\n(\*[^*]*\*\n\n)?', '', text)  # with its caption
+    return re.sub(r'\[([^\]]*)\]\((?!https?:)[^)]*\)', r'\1', text)
+
+
 version = re.search(r"__version__ = '(.+)'", (ROOT / PACKAGE / 'version.py').read_text(encoding='utf-8'))
 
 setup(
     name='slf-mmdet',
     version=version.group(1),
     description='Learned loss weights for MMDetection: the Stochastic Loss Function (AAAI 2020) and YOLOv1',
-    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
+    long_description=readme_for_pypi(),
     long_description_content_type='text/markdown',
     author='slf_mmdet contributors',
     keywords=['object detection', 'loss weighting', 'multi-task learning', 'mmdetection', 'yolo'],
-    license='Apache-2.0',
+    license_expression='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['py.typed', 'compat/*.pth', 'analysis/*.jinja']},
     python_requires='>=3.9',
@@ -49,10 +56,12 @@ setup(
         'numpy',
         'scipy',
         'matplotlib',
+        'pillow',
         'pycocotools',
         'click>=8.0',
         'rich',
         'jinja2',
+        'markupsafe',
         'filelock>=3.13',
         'setuptools<82',  # mmengine 0.10 reads package metadata through pkg_resources
     ],
