@@ -142,7 +142,7 @@ class Report:
             interval=confidence_interval(list(differences.values())),
             seconds={seed: result['seconds_per_iter'] for seed, result in ours.items()},
             overhead=math.exp(statistics.fmean(ratios)) if ratios else None,
-            reach=time_to_reach(self.curves[label], self.curves[self.experiment.arms[0].label]) if paired else None,
+            reach=time_to_reach(self.curves[label], self.curves[self.experiment.arms[0].label]),
         )
 
     def unpaired(self) -> List[str]:

@@ -216,7 +216,7 @@ def test_learning_curves(experiment):
     # static's final values 70, 72, 68: reached between 20 and 40 iterations, or between 10 and 20 with seed 2
     steps = [20 + 20 * 1 / 2, 20 + 20 * 3 / 6, 10 + 10 * 38 / 39]
     assert report.rows[1].reach == pytest.approx(statistics.median(steps) / 40)
-    assert report.rows[0].reach is None
+    assert report.rows[0].reach == 1  # it rises to its end
     paths = report.save()
     assert [path.name for path in paths[3:]] == ['comparison_curves.csv', 'comparison_curves.png']
     assert len(paths[3].read_text().splitlines()) == 1 + 6 * 3
