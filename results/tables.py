@@ -169,7 +169,7 @@ def draw_forest(effects: Sequence[Effect], path: Path) -> None:
     axes.axvline(0, color='0.5', linewidth=1)
     axes.set_yticks(range(len(effects)), [each.bed['title'] for each in effects])
     axes.invert_yaxis()
-    axes.set_xlabel('mAP gained by SLF over static weights: mean, 95 % interval, seeds')
+    axes.set_xlabel('mAP gained by SLF: mean, 95 % interval, seeds')
     axes.grid(axis='x', alpha=0.3)
     figure.savefig(path, dpi=110)
     plt.close(figure)
