@@ -104,7 +104,8 @@ def test_run_on_the_digits(digits, tmp_path, monkeypatch):
     cfg.work_dir = str(tmp_path)
     cfg.train_cfg.update(max_epochs=6, val_interval=6)
     cfg.val_evaluator.update(eval_mode='area', iou_thrs=[0.01])  # little is found so early
-    cfg.visualizer.vis_backends = [dict(type='TensorboardVisBackend')]
+    # mmengine returns the visualizer of this name, if another run in this process had one
+    cfg.visualizer.update(name='test_run_on_the_digits', vis_backends=[dict(type='TensorboardVisBackend')])
     cfg.custom_hooks = [dict(type='WeightPictureHook'), dict(type='PrecisionRecallHook', iou_thr=0.01)]
     cfg.model.test_cfg.score_thr = 0.0
     for split in ('train', 'val', 'test'):

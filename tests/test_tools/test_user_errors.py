@@ -13,6 +13,8 @@ from slf_mmdet.commands.errors import LOOPS, PACKAGE, user_errors
 
 CASES = [
     ('analysis_tools/report.py', ['absent'], 'absent holds no log of a training'),
+    ('analysis_tools/probe.py', ['absent.py'], 'absent.py'),
+    ('analysis_tools/probe.py', [str(DIGITS_SLF), 'absent.pth'], 'absent.pth'),
     ('analysis_tools/plot_weights.py', ['absent'], 'absent holds no log of a training'),
     ('analysis_tools/plot_weights.py', ['broken.pth'], 'broken.pth is not a json log'),
     ('analysis_tools/check_dataset.py', ['absent.py'], 'absent.py'),
