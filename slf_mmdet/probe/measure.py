@@ -132,6 +132,7 @@ def _bare(cfg: Config) -> Config:
         for key in ('dataloader', 'cfg', 'evaluator'):
             cfg[f'{split}_{key}'] = None
     cfg.default_hooks = dict(checkpoint=None, logger=None)
+    # Early stopping waits for an evaluation, which there is none of
     cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or [] if 'EarlyStopping' not in str(hook['type'])]
     cfg.visualizer = dict(type='Visualizer', vis_backends=None)
     cfg.log_level = 'WARNING'
