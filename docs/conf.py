@@ -52,12 +52,12 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 
-def write_generated_pages(app):
-    """The model zoo, and one page for each balancer, signal and so on."""
+def write_model_zoo(app, config):
+    """Writes the page that is not kept in the repository; autosummary writes its own."""
     folder = ROOT / 'docs' / 'generated'
     folder.mkdir(exist_ok=True)
     (folder / 'model_zoo.md').write_text(model_zoo.page(), encoding='utf-8')
 
 
 def setup(app):
-    app.connect('config-inited', lambda app, config: write_generated_pages(app))
+    app.connect('config-inited', write_model_zoo)

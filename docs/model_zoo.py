@@ -13,7 +13,7 @@ def page():
     lines = [
         '# Model zoo',
         '',
-        'Results are means over seeds; where none is given the config has not been trained here.',
+        'Results are means over seeds by the [protocol](../research/protocol.md); the others have none yet.',
         '',
     ]
     for name in index['Import']:

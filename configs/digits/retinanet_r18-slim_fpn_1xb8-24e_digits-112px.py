@@ -1,4 +1,4 @@
-# Trained to where its curve is flat: the bed of docs/results.md
+# Trained to where its curve is flat
 _base_ = './retinanet_r18-slim_fpn_1xb8-12e_digits-112px.py'
 train_cfg = dict(max_epochs=24)
 param_scheduler = [

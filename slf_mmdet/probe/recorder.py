@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..balancers import LossBalancer, Step
 from ..balancers.part_gradients import part_gradients
-from ..utils.numerics import mean_over_images
+from ..utils.numerics import at_least_fp32, mean_over_images
 
 
 class Recorder:
@@ -47,7 +47,7 @@ class Recorder:
             return
         start = now()
         parts: Mapping[str, Tensor] = args[0] if args else kwargs['parts']
-        losses = torch.stack(torch.broadcast_tensors(*(parts[name].float() for name in balancer.parts)), dim=-1)
+        losses = torch.stack(torch.broadcast_tensors(*(at_least_fp32(parts[name]) for name in balancer.parts)), dim=-1)
         offered = {key: value for key, value in kwargs.items() if key not in ('parts', 'features')}
         step = Step(losses, balancer.parts, training=False, **offered)
         with torch.autocast(losses.device.type, enabled=False):
