@@ -2,17 +2,14 @@ import runpy
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).parent))  # helpers.py, skips.py
-
-from helpers import ROOT, run_python
 from mmdet.utils import register_all_modules
-from skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401  hooks of pytest
 
 import slf_mmdet  # noqa: F401  registers everything, and makes mmdet importable
+
+from .helpers import ROOT, run_python
+from .skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401  hooks of pytest
 
 register_all_modules()  # the default scope is mmdet, as in a run
 

@@ -4,7 +4,8 @@ import ast
 import re
 
 import pytest
-from helpers import ROOT
+
+from .helpers import ROOT
 
 PACKAGE = ROOT / 'slf_mmdet'
 # A room may import itself and rooms before it.

@@ -5,7 +5,8 @@ import runpy
 import sys
 
 import pytest
-from helpers import ROOT
+
+from .helpers import ROOT
 
 FOLDER = ROOT / 'benchmarks'
 # Importing mmdet in new processes takes longer than all others together.

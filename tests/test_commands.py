@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers import DIGITS_SLF, ROOT, run_python
 from mmengine.config import Config
 
 from slf_mmdet.__main__ import main
 from slf_mmdet.commands import COMMANDS, common
 from slf_mmdet.paths import find_configs, get_config_path, get_mmdet_tool
 from slf_mmdet.version import __version__
+
+from .helpers import DIGITS_SLF, ROOT, run_python
 
 HEAVY = ('torch', 'mmengine', 'mmdet', 'mmcv', 'matplotlib', 'numpy')
 

@@ -7,8 +7,9 @@ import re
 import nbformat
 import pytest
 import yaml
-from helpers import ROOT, run_python
 from nbclient import NotebookClient
+
+from .helpers import ROOT, run_python
 
 DOCS = ROOT / 'docs'
 LISTED = ('balancers', 'slf', 'losses', 'datasets', 'hooks', 'models.detectors', 'models.heads', 'models.backbones')

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from helpers import ROOT
+
+from .helpers import ROOT
 
 FOLDERS = ('docs', 'configs', 'results', 'benchmarks')
 PAGES = sorted([*ROOT.glob('*.md'), *(path for folder in FOLDERS for path in (ROOT / folder).rglob('*.md'))])

@@ -6,9 +6,10 @@ from email.parser import HeaderParser
 from importlib import metadata
 
 import pytest
-from helpers import ROOT
 
 from slf_mmdet.version import __version__
+
+from .helpers import ROOT
 
 
 @pytest.fixture(scope='module')

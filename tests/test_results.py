@@ -8,7 +8,8 @@ import sys
 
 import pytest
 import yaml
-from helpers import ROOT
+
+from .helpers import ROOT
 
 TABLES = ROOT / 'results' / 'tables.py'
 

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from helpers import ROOT
+
+from .helpers import ROOT
 
 FOLDERS = ('slf_mmdet', 'tools', 'docs', 'configs', 'benchmarks', 'results')
 FILES = sorted(

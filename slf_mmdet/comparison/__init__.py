@@ -3,7 +3,7 @@
 from .arms import Arm, ConfigArm, OptionsArm, parse_configs, parse_options
 from .balancer_arms import BalancerArm, find_arms, parse_arm
 from .experiment import Experiment, Run
-from .files import BusyError, locked
+from .lock import BusyError, locked
 from .parts import parse_parts, with_parts
 from .report import Report
 

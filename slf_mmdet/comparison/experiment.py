@@ -18,9 +18,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..utils.files import remove_partial, write_text, writing
 from .arms import Arm, check_distinct
 from .balancer_arms import check_balancers
-from .files import locked, remove_partial, write_text, writing
+from .lock import locked
 from .parts import check_parts
 from .record import PROGRESS, RESULT, START
 from .run_process import describe_end, start_run

@@ -18,9 +18,9 @@ from torch import nn
 from ..balancers import LossBalancer
 from ..losses import CandidateMixture
 from ..losses.base import ReducedLoss
+from ..utils.files import whole_file, write_json
 from ..utils.image_id import image_id
 from ..utils.state import StepCounter, StepGenerator
-from .files import whole_file, write_json
 
 RECORD = 'comparison'  # key in a checkpoint
 RESULT = 'result.json'

@@ -19,11 +19,12 @@ from mmengine.config import Config
 from mmengine.runner import Runner, find_latest_checkpoint
 
 import slf_mmdet
-from slf_mmdet.comparison.files import is_unwritable, locked, write_json, write_text
+from slf_mmdet.comparison.lock import locked
 from slf_mmdet.comparison.no_detections import with_zeros
 from slf_mmdet.comparison.record import RESULT, RunRecordHook
 from slf_mmdet.comparison.run_process import CANNOT_WRITE, WITH_PARENT, end_with_parent
 from slf_mmdet.hooks.checkpoint_files import files_of_run, find_fault, newest_intact
+from slf_mmdet.utils.files import is_unwritable, write_json, write_text
 
 WAIT = 60  # seconds for another process in the folder to end
 

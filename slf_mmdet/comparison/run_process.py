@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 from typing import Mapping
 
-from .files import writing
+from ..utils.files import writing
 
 CANNOT_WRITE = 74  # exit status, EX_IOERR of sysexits.h
 WITH_PARENT = '--with-parent'

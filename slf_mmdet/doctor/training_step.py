@@ -17,7 +17,7 @@ def training_step() -> float:
     slf_mmdet.register_all_modules()
     from mmdet.registry import MODELS
 
-    from ..models.detectors.probe import _batch
+    from ..models.detectors.random_batch import random_batch
     from ..paths import get_config_path
 
     cfg = Config.fromfile(get_config_path('slf/slf_yolov1_nano_1xb16-12e_digits-112px.py'))
@@ -25,7 +25,7 @@ def training_step() -> float:
         torch.manual_seed(0)
         model = MODELS.build(cfg.model).train()
         model.init_weights()
-        inputs, samples = _batch(SIZE, with_masks=False)
+        inputs, samples = random_batch(SIZE, with_masks=False)
         optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-4))
         losses = model.train_step(dict(inputs=list(inputs), data_samples=samples), optimizer)
     return float(losses['loss'])

@@ -1,7 +1,6 @@
 """Precision-recall curves of each evaluation."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -14,6 +13,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..utils.checks import is_number, require
+from ..utils.files import write_text
 from ..utils.pictures import as_rgb
 
 FILE = 'precision_recall.json'
@@ -82,7 +82,8 @@ class PrecisionRecallHook(Hook):
             use_legacy_coordinate=True,
         )
         classes = {name: curve(found) for name, found in zip(self._classes, by_class)}
-        write(Path(runner.log_dir) / FILE, dict(epoch=runner.epoch, iou_thr=self.iou_thr, classes=classes))
+        content = dict(epoch=runner.epoch, iou_thr=self.iou_thr, classes=classes)
+        write_text(Path(runner.log_dir) / FILE, json.dumps(content))
         figure = draw_precision_recall(classes) if self.draw else None
         if figure is not None:
             runner.visualizer.add_image(PICTURE, as_rgb(figure), runner.iter)
@@ -98,13 +99,6 @@ def curve(found: Mapping[str, Any]) -> Dict[str, Any]:
         recall=recall[kept].round(5).tolist(),
         precision=precision[kept].round(5).tolist(),
     )
-
-
-def write(path: Path, content: Dict[str, Any]) -> None:
-    """Replaces the file as a whole, so that a kill leaves the old one or the new one."""
-    temporary = path.with_suffix('.tmp')
-    temporary.write_text(json.dumps(content), encoding='utf-8')
-    os.replace(temporary, path)
 
 
 def draw_precision_recall(classes: Mapping[str, Mapping[str, Any]]) -> Optional[Figure]:

@@ -4,9 +4,10 @@ import json
 import shutil
 
 import pytest
-from helpers import DIGITS_SLF
 from mmengine.config import Config
 from PIL import Image
+
+from ..helpers import DIGITS_SLF
 
 BASE = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
 VALIDATIONS = (

@@ -5,7 +5,6 @@ import io
 import numpy as np
 import pytest
 import torch
-from helpers import DIGITS_SLF
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from rich.console import Console
@@ -18,6 +17,8 @@ from slf_mmdet.analysis.decisions import (
     read_decisions,
     table,
 )
+
+from ..helpers import DIGITS_SLF
 
 
 @pytest.fixture

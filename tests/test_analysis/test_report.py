@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import CONFIGS, DIGITS_SLF
 from mmengine.config import Config
 from PIL import Image
 
@@ -14,6 +13,8 @@ from slf_mmdet.analysis import Curve
 from slf_mmdet.analysis.config_changes import changes
 from slf_mmdet.analysis.report import find_pictures, write_report
 from slf_mmdet.analysis.report_figures import draw_progress
+
+from ..helpers import CONFIGS, DIGITS_SLF
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ import itertools
 
 import torch
 from mmengine.model import MMDistributedDataParallel
-from registry import FEATURE_DIM, PARTS, all_balancers, build, objective
 from torch import nn
 
 from slf_mmdet.balancers import DetectionQuality
 from slf_mmdet.utils.state import StepGenerator
+
+from .registry import FEATURE_DIM, PARTS, all_balancers, build, objective
 
 STEPS = 6
 

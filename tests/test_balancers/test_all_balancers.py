@@ -6,7 +6,8 @@ import io
 import pytest
 import torch
 from mmengine.model import BaseModel
-from registry import (
+
+from .registry import (
     BASE,
     BASE_WEIGHTS,
     PARTS,

@@ -4,7 +4,8 @@ from statistics import fmean, pstdev
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, constant_inputs, observe, weights_of
+
+from .registry import BASE, PARTS, build, constant_inputs, observe, weights_of
 
 BASE = BASE.tolist()
 

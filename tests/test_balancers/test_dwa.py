@@ -3,7 +3,8 @@
 import math
 
 import pytest
-from registry import BASE, build, constant_inputs, observe, weights_of
+
+from .registry import BASE, build, constant_inputs, observe, weights_of
 
 BASE = BASE.tolist()
 

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, constant_inputs, objective, observe, random_inputs
+
+from .registry import BASE, PARTS, build, constant_inputs, objective, observe, random_inputs
 
 
 def literal(losses, lr=0.025, weight_decay=1e-3):

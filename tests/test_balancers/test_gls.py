@@ -1,7 +1,8 @@
 """The geometric mean, differentiated by autograd."""
 
 import torch
-from registry import BASE, PARTS, build, constant_inputs, objective, random_inputs, weights_of
+
+from .registry import BASE, PARTS, build, constant_inputs, objective, random_inputs, weights_of
 
 
 def test_value_and_gradient_are_those_of_the_geometric_mean():

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from registry import BASE, PARTS, balance, build, constant_inputs, objective, random_inputs, weights_of
 from torch import nn
+
+from .registry import BASE, PARTS, balance, build, constant_inputs, objective, random_inputs, weights_of
 
 
 def literal_step(log_multipliers, optimizer, losses, first, gradients, alpha):

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from registry import BASE, PARTS, balance, build, constant_inputs, weights_of
 from scipy.optimize import minimize
 
 from slf_mmdet.balancers import DetectionQuality
 from slf_mmdet.balancers.grap import RIDGE, interior_optimum
+
+from .registry import BASE, PARTS, balance, build, constant_inputs, weights_of
 
 
 def random_problem(seed, size, dim):

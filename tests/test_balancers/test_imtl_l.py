@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from registry import BASE, build, constant_inputs, objective, weights_of
+
+from .registry import BASE, build, constant_inputs, objective, weights_of
 
 
 def test_several_steps_of_gradient_descent_by_hand():

@@ -1,7 +1,8 @@
 """The log transform, differentiated by autograd."""
 
 import torch
-from registry import BASE, PARTS, build, objective, random_inputs
+
+from .registry import BASE, PARTS, build, objective, random_inputs
 
 
 def test_gradient_has_the_direction_of_the_sum_of_logarithms():

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from registry import BASE, build, observe
+
+from .registry import BASE, build, observe
 
 BASE = BASE.tolist()
 

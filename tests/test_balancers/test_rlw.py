@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, observe, random_inputs, weights_of
 
 from slf_mmdet.balancers import Step
+
+from .registry import BASE, PARTS, build, observe, random_inputs, weights_of
 
 
 def test_weights_are_the_base_weights_times_n_times_a_softmax_of_normal_noise():

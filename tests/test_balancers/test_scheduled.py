@@ -1,7 +1,8 @@
 """Scheduled weights against the schedule worked out by hand."""
 
 import pytest
-from registry import BASE, PARTS, build, constant_inputs, observe
+
+from .registry import BASE, PARTS, build, constant_inputs, observe
 
 FALLING = dict(value=2.0, schedulers=[dict(type='LinearParamScheduler', start_factor=1.0, end_factor=0.25, end=7)])
 

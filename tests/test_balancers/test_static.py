@@ -1,9 +1,10 @@
 """Fixed weights."""
 
 import torch
-from registry import objective
 
 from slf_mmdet.balancers import StaticBalancer
+
+from .registry import objective
 
 
 def test_weighted_sum_by_hand():

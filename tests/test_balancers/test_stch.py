@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, constant_inputs, objective, observe, random_inputs, weights_of
+
+from .registry import BASE, PARTS, build, constant_inputs, objective, observe, random_inputs, weights_of
 
 
 @pytest.mark.parametrize('mu', [0.1, 1.0, 5.0])

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from registry import all_balancers, build, offered, random_inputs
 
 import slf_mmdet
 from slf_mmdet.balancers import DetectionQuality, Step
+
+from .registry import all_balancers, build, offered, random_inputs
 
 # What is computed when it is asked for, and by whom it is offered
 LAZY = dict(

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 import torch
-from registry import PARTS, build, constant_inputs, objective
+
+from .registry import PARTS, build, constant_inputs, objective
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 10), reason='TorchJD 0.18 needs Python 3.10')
 if sys.version_info >= (3, 10):

@@ -3,12 +3,13 @@
 import pytest
 import torch
 from mmdet.registry import TASK_UTILS
-from processes import run_in_two
-from registry import all_balancers
-from small_run import EXACT, EXACT_SLF, images, process, train
 
 from slf_mmdet.slf import DecisionBalancer, Prior, Sampler, Signal
 from slf_mmdet.utils.config import registered
+
+from ..processes import run_in_two
+from .registry import all_balancers
+from .small_run import EXACT, EXACT_SLF, images, process, train
 
 # One set of weights for each image, whose images are those of the process.
 BY_IMAGE = set(registered(DecisionBalancer))

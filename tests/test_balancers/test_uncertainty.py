@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, constant_inputs, objective, random_inputs, weights_of
+
+from .registry import BASE, PARTS, build, constant_inputs, objective, random_inputs, weights_of
 
 
 def descend(balancer, inputs, steps, lr):

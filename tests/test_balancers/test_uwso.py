@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from registry import BASE, build, constant_inputs, observe, weights_of
+
+from .registry import BASE, build, constant_inputs, observe, weights_of
 
 BASE = BASE.tolist()
 

@@ -1,6 +1,6 @@
 """A comparison under faults ends with the table of an undisturbed one, to the bit.
 
-    python tests/test_comparison/chaos.py --kills 20 --seed 0
+    python -m tests.test_comparison.chaos --kills 20 --seed 0
 
 kills ``tools/compare.py``, the processes of its runs and both at random moments, and runs it on a full disk, on a
 read-only one, twice at once, short of memory and with a clock that is set back. It prints the figures of
@@ -28,18 +28,17 @@ import time
 import traceback
 from pathlib import Path
 
-sys.path.extend(str(folder) for folder in Path(__file__).parents[:2])  # witness.py, helpers.py
-
 import mmengine.config.config
 import torch
-import witness
-from helpers import CONFIGS, IN_PROCESS, ROOT
 from mmdet.utils import register_all_modules
 
 from slf_mmdet.comparison import Experiment
 from slf_mmdet.comparison.run import main as run_main
 from slf_mmdet.comparison.run_process import WITH_PARENT
 from slf_mmdet.datasets.digits_voc import build_digits_voc
+
+from ..helpers import CONFIGS, IN_PROCESS, ROOT
+from . import witness
 
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 EPOCHS, ITERATIONS = 3, 2  # 16 images in batches of 8
@@ -52,7 +51,7 @@ OPTIONS = (
 )
 WITNESSED = f"""
 _base_ = {str(CONFIG)!r}
-custom_imports = dict(imports=['slf_mmdet', 'witness'], allow_failed_imports=False)
+custom_imports = dict(imports=['slf_mmdet', 'tests.test_comparison.witness'], allow_failed_imports=False)
 custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook'), dict(type='WitnessHook')]
 """
 TIMES = ('seconds_per_iter', 'seconds')
@@ -164,7 +163,7 @@ class Comparison:
             return subprocess.Popen(
                 [sys.executable, tool, *arguments],
                 cwd=self.chaos.data,
-                env={**os.environ, **env, 'PYTHONPATH': str(Path(__file__).parent)},
+                env={**os.environ, **env, 'PYTHONPATH': str(ROOT)},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

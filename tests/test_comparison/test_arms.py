@@ -1,11 +1,12 @@
 """Arms of other configs and of varied options."""
 
 import pytest
-from helpers import CONFIGS, DIGITS_SLF
 from mmengine.config import Config
 
 from slf_mmdet.comparison import Arm, parse_configs, parse_options
 from slf_mmdet.comparison.arms import check_distinct, short_names
+
+from ..helpers import CONFIGS, DIGITS_SLF
 
 DIGITS = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 

@@ -1,7 +1,6 @@
 """What the name of a balancer does to a config."""
 
 import pytest
-from helpers import CONFIGS, DIGITS_SLF
 from mmengine.config import Config
 
 from slf_mmdet.balancers import LossBalancer
@@ -9,6 +8,8 @@ from slf_mmdet.comparison import ConfigArm, Experiment, find_arms, parse_arm, pa
 from slf_mmdet.comparison.arms import check_distinct
 from slf_mmdet.comparison.balancer_arms import balancer_types, base_weights
 from slf_mmdet.utils.config import registered
+
+from ..helpers import CONFIGS, DIGITS_SLF
 
 BASE = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
 

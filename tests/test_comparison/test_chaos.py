@@ -6,16 +6,17 @@ import signal
 import sys
 import time
 
-import chaos
 import pytest
 from filelock import FileLock
-from helpers import DIGITS_SLF
 from mmengine.config import Config
-from processes import forkserver
 
 from slf_mmdet.comparison import BusyError, Experiment, locked, parse_arm
-from slf_mmdet.comparison.files import is_unwritable, remove_partial, whole_file, write_text
 from slf_mmdet.comparison.run_process import CANNOT_WRITE, describe_end, start_run
+from slf_mmdet.utils.files import is_unwritable, remove_partial, whole_file, write_text
+
+from ..helpers import DIGITS_SLF
+from ..processes import forkserver
+from . import chaos
 
 linux = pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 

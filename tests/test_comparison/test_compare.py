@@ -10,11 +10,12 @@ import time
 
 import pytest
 import torch
-from helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 from mmengine.config import Config
 
 from slf_mmdet.comparison import Experiment, parse_arm
 from slf_mmdet.comparison.run import repair_last_checkpoint, train_and_evaluate
+
+from ..helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 OPTIONS = (*IN_PROCESS, 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')

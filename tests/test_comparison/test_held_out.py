@@ -1,11 +1,12 @@
 """Choices on training images that are held out."""
 
 import pytest
-from helpers import DIGITS_SLF
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 from slf_mmdet.comparison.held_out import on_held_out
+
+from ..helpers import DIGITS_SLF
 
 
 @pytest.fixture

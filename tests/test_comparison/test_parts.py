@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from helpers import CONFIGS, IN_PROCESS
 from mmdet.models.detectors import RetinaNet
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -12,6 +11,8 @@ from slf_mmdet.comparison import Experiment, find_arms, parse_arm, parse_options
 from slf_mmdet.comparison import parts as parts_module
 from slf_mmdet.comparison.balancer_arms import base_weights
 from slf_mmdet.comparison.run import train_and_evaluate
+
+from ..helpers import CONFIGS, IN_PROCESS
 
 PARTS = dict(cls='loss_cls', box='loss_bbox')
 

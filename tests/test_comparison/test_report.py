@@ -7,7 +7,6 @@ import math
 import statistics
 
 import pytest
-from helpers import DIGITS_SLF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config
@@ -15,6 +14,8 @@ from rich.console import Console
 
 from slf_mmdet.comparison import Experiment, Report, parse_arm
 from slf_mmdet.comparison.report import confidence_interval, shared_values
+
+from ..helpers import DIGITS_SLF
 
 
 @pytest.fixture

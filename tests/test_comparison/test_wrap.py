@@ -1,13 +1,14 @@
 """An arm's balancer gets into any config: of a head, of a BalancedDetector, and of a plain detector."""
 
 import torch
-from helpers import CONFIGS
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from slf_mmdet.comparison import parse_arm
 from slf_mmdet.comparison.balancer_arms import base_weights
 from slf_mmdet.comparison.record import network_state
+
+from ..helpers import CONFIGS
 
 BALANCED = CONFIGS / 'balanced' / 'slf_retinanet_r50_fpn_1x_coco.py'
 

@@ -2,9 +2,9 @@
 
 import json
 
-from helpers import run_python
-
 from slf_mmdet.compat.find_loader import find_loader
+
+from ..helpers import run_python
 
 
 def test_as_it_was():

@@ -9,12 +9,13 @@ import warnings
 
 import pytest
 import torch
-from helpers import ROOT
 from mmdet.registry import MODELS
 from mmengine.runner import load_checkpoint
 from torch import nn
 
 from slf_mmdet.hooks.safe_resume import find_fault
+
+from ..helpers import ROOT
 
 SOURCES = sorted([*(ROOT / 'slf_mmdet').rglob('*.py'), *(ROOT / 'tools').rglob('*.py')])
 

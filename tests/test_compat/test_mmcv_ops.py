@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from helpers import run_python
 from mmcv import ops
 
 from slf_mmdet.compat import mmcv_ops
+
+from ..helpers import run_python
 
 pytestmark = pytest.mark.skipif(mmcv_ops.ops_are_real(), reason="mmcv's compiled ops are installed: nothing stands in")
 

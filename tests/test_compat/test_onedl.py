@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from helpers import DIGITS_SLF, IN_PROCESS, ROOT, SHORT, run_python
+
+from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT, SHORT, run_python
 
 # Into a folder of their own, without what they share with this installation
 PACKAGES = (

@@ -1,6 +1,6 @@
 """``mmdet::`` bases without setuptools."""
 
-from helpers import run_python
+from ..helpers import run_python
 
 
 def test_mmdet_bases_without_pkg_resources(tmp_path):

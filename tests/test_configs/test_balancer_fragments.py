@@ -4,11 +4,12 @@ import inspect
 
 import pytest
 import torch
-from helpers import CONFIGS
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from slf_mmdet.balancers import DetectionQuality, LossBalancer
+
+from ..helpers import CONFIGS
 
 FRAGMENTS = sorted((CONFIGS / '_base_' / 'balancers').glob('*.py'))
 NAMES = [path.stem for path in FRAGMENTS]

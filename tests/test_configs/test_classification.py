@@ -8,9 +8,10 @@ import mmengine.config.utils
 import pytest
 import torch
 import yaml
-from helpers import CONFIGS, ROOT
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+
+from ..helpers import CONFIGS, ROOT
 
 pytest.importorskip('mmpretrain', reason="classification needs mmpretrain: pip install 'slf-mmdet[cls]'")
 

@@ -8,13 +8,14 @@ import struct
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
+
+from ..helpers import CONFIGS
 
 datasets = pytest.importorskip(
     'mmpretrain.datasets', reason="classification needs mmpretrain: pip install 'slf-mmdet[cls]'"

@@ -5,10 +5,11 @@ import re
 import pytest
 import torch
 import yaml
-from helpers import CONFIGS, ROOT
 from mmdet.registry import MODELS
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
+
+from ..helpers import CONFIGS, ROOT
 
 YOLOV1_FAMILIES = ('yolov1', 'slf')
 FAMILIES = (*YOLOV1_FAMILIES, 'balanced', 'digits', 'voc')

@@ -4,13 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import DIGITS_SLF
 from mmdet.registry import DATASETS, HOOKS, MODELS
 from mmengine.config import Config
-from tiny_detectors import tiny_model
 
 import slf_mmdet
 from slf_mmdet.models.detectors.loss_parts import LossParts
+
+from ..helpers import DIGITS_SLF
+from ..test_models.test_detectors.tiny_detectors import tiny_model
 
 NAN = float('nan')
 

@@ -1,9 +1,10 @@
 """Images that are held out: never among those to train with, and the same in every config of the same split."""
 
 import pytest
-from helpers import CONFIGS, IN_PROCESS
 from mmdet.registry import DATASETS
 from mmengine.config import Config
+
+from ..helpers import CONFIGS, IN_PROCESS
 
 CONFIG = CONFIGS / 'slf/slf_validation_yolov1_nano_1xb16-12e_digits-112px.py'
 

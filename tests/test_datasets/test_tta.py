@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
-from helpers import CONFIGS
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+
+from ..helpers import CONFIGS
 
 CONFIG = CONFIGS / 'yolov1/yolov1_nano_1xb16-12e_digits-112px.py'
 FLIPS = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]

@@ -3,13 +3,14 @@
 import sys
 
 import pytest
-from helpers import ROOT, run_python
 
 from slf_mmdet.doctor import training_step
 from slf_mmdet.doctor.__main__ import main
 from slf_mmdet.doctor.environment import Environment
 from slf_mmdet.doctor.known_issues import KNOWN_ISSUES, diagnose
 from slf_mmdet.doctor.training_step import problem
+
+from ..helpers import ROOT, run_python
 
 GOOD = {
     'torch': '2.1.2',

@@ -1,15 +1,10 @@
 """A run of mmengine's runner with a linear model whose loss a balancer weighs."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-
-sys.path.append(str(Path(__file__).parent))  # tiny_run.py
 
 
 class Balanced(BaseModel):

@@ -12,9 +12,10 @@ from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from processes import LIMIT, forkserver
 
 import slf_mmdet  # noqa: F401  registers the modules of the config
+
+from ..processes import LIMIT, forkserver
 
 END = 'end.pth'
 ORDER = 'order.txt'

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from mmengine.hooks import CheckpointHook, EMAHook
-from tiny_run import TinyDetector, build_runner, image
 
 from slf_mmdet.hooks import NonFiniteGuardHook, RandomStateHook, SafeResumeHook
+
+from .tiny_run import TinyDetector, build_runner, image
 
 SLF = dict(type='SLFBalancer', sampler=dict(type='MultipleGumbelSoftmax', num_samples=3))
 IMAGES = [image(i) for i in range(8)]

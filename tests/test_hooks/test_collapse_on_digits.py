@@ -4,11 +4,12 @@ import json
 import re
 
 import pytest
-from helpers import DIGITS_SLF
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from slf_mmdet.losses.yolov1 import PARTS
+
+from ..helpers import DIGITS_SLF
 
 PAPER = dict(type='PaperSLFBalancer', start='uniform')
 PATIENCE = 30

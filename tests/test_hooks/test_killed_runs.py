@@ -5,9 +5,10 @@ import signal
 
 import pytest
 import torch
-from helpers import DIGITS_SLF
-from killed import END, ORDER, exit_code
 from mmengine.config import Config
+
+from ..helpers import DIGITS_SLF
+from .killed import END, ORDER, exit_code
 
 EPOCHS, ITERATIONS = 4, 4  # 32 images in batches of 8
 # All that draws random numbers: the order of the data, augmentation in two workers, dropout, Gumbel noise

@@ -7,12 +7,13 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.optim import OptimWrapperDict
-from processes import run_in_two
-from tiny_run import TinyDetector, build_runner, image
-from two_guards import process
 
 from slf_mmdet.balancers import LossBalancer
 from slf_mmdet.hooks import NonFiniteError, NonFiniteGuardHook
+
+from ..processes import run_in_two
+from .tiny_run import TinyDetector, build_runner, image
+from .two_guards import process
 
 NAN, INF = float('nan'), float('inf')
 STATIC = dict(type='StaticBalancer', base_weights=dict(coord=5.0, cls=1.0, obj=0.5))

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from helpers import DIGITS_SLF
 from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.runner import Runner
@@ -15,6 +14,8 @@ from mmengine.structures import InstanceData
 from slf_mmdet.hooks import PrecisionRecallHook
 from slf_mmdet.hooks.precision_recall import FILE, curve, draw_precision_recall
 from slf_mmdet.hooks.weight_picture import draw_weights, weights_so_far
+
+from ..helpers import DIGITS_SLF
 
 
 class Pictures:

@@ -2,11 +2,12 @@
 
 import torch
 from mmengine.hooks import CheckpointHook
-from tiny_run import TinyDetector, build_runner, image
 from torch import nn
 
 from slf_mmdet.hooks import RandomStateHook
 from slf_mmdet.hooks.random_state import mixed_seed
+
+from .tiny_run import TinyDetector, build_runner, image
 
 
 class Dropped(TinyDetector):

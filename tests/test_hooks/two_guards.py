@@ -4,9 +4,10 @@ from pathlib import Path
 
 import torch
 from mmengine.model import MMDistributedDataParallel
-from tiny_run import TinyDetector, build_runner, image
 
 from slf_mmdet.hooks import NonFiniteError, NonFiniteGuardHook
+
+from .tiny_run import TinyDetector, build_runner, image
 
 
 def process(rank, out):

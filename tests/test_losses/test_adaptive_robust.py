@@ -2,13 +2,14 @@
 
 import math
 
-import numpy_losses
 import pytest
 import torch
 from mmdet.registry import MODELS
 
 from slf_mmdet.losses import general_robust, robust_nll
 from slf_mmdet.losses.adaptive_robust import log_partition
+
+from . import numpy_losses
 
 X = torch.tensor([-3.0, -0.5, 0.0, 0.1, 1.0, 20.0], dtype=torch.float64)
 SPECIAL = {

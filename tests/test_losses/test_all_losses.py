@@ -3,15 +3,16 @@
 import inspect
 
 import numpy as np
-import numpy_losses
 import pytest
 import torch
-from mixtures import FIVE
 from mmdet.registry import MODELS
 
 from slf_mmdet import losses
 from slf_mmdet.losses.base import ReducedLoss
 from slf_mmdet.losses.candidate_mixture import CandidateMixture
+
+from . import numpy_losses
+from .mixtures import FIVE
 
 C, N = 4, 6
 LABELS = torch.tensor([0, 3, 1, 2, 2, 0])

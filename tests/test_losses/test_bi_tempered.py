@@ -2,7 +2,6 @@
 
 import math
 
-import numpy_losses
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +9,8 @@ from mmdet.registry import MODELS
 
 from slf_mmdet.losses import bi_tempered, binary_bi_tempered
 from slf_mmdet.losses.bi_tempered import tempered_log_softmax
+
+from . import numpy_losses
 
 TEMPERATURES = [(0.8, 1.2), (0.2, 4.0), (0.5, 1.0), (1.0, 1.5), (0.0, 2.0), (0.5, 0.9), (0.9, 1.0001)]
 PRED = torch.tensor([[1.5, -0.5, 3.0, 0.0], [0.0, 0.0, 0.0, 0.0], [-8.0, 5.0, 2.0, 4.5]], dtype=torch.float64)

@@ -4,9 +4,10 @@ import io
 
 import pytest
 import torch
-from mixtures import BCE, CE, FIVE, SOFTMAX, AlwaysTheFirst, C, build, gumbel, labels, scores, values_of
 from mmdet.registry import MODELS
 from torch import nn
+
+from .mixtures import BCE, CE, FIVE, SOFTMAX, AlwaysTheFirst, C, build, gumbel, labels, scores, values_of
 
 MIXTURES = ('StochasticLoss', 'PaperStochasticLoss')
 WEIGHT = torch.tensor([1.0, 0.0, 2.0, 1.0, 0.5, 1.0] * 2)

@@ -3,12 +3,13 @@
 import math
 
 import numpy as np
-import numpy_losses
 import pytest
 import torch
 from mmdet.registry import MODELS
 
 from slf_mmdet.losses import candidates
+
+from . import numpy_losses
 
 CLASSES = dict(
     mean_squared_error='ClassMSELoss',

@@ -2,13 +2,14 @@
 
 import math
 
-import numpy_losses
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 
 from slf_mmdet.losses import large_margin_logits
+
+from . import numpy_losses
 
 C, D = 4, 3
 

@@ -4,8 +4,9 @@ import math
 
 import pytest
 import torch
-from mixtures import FIVE, SOFTMAX, C, build, gumbel, labels, scores
 from torch import nn
+
+from .mixtures import FIVE, SOFTMAX, C, build, gumbel, labels, scores
 
 KIND = 'PaperStochasticLoss'
 TAU, K = 0.7, 3

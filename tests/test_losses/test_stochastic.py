@@ -4,11 +4,12 @@ import math
 
 import pytest
 import torch
-from mixtures import CE, FIVE, SOFTMAX, C, build, gumbel, labels, scores, values_of
 from mmdet.registry import TASK_UTILS
 from torch import nn
 
 from slf_mmdet.slf import Signal
+
+from .mixtures import CE, FIVE, SOFTMAX, C, build, gumbel, labels, scores, values_of
 
 KIND = 'StochasticLoss'
 CANDIDATES = [dict(CE, name='one'), dict(CE, name='three', loss_weight=3.0)]

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from literal_yolov1 import literal_parts
 
 from slf_mmdet.losses.yolov1 import (
     PARTS,
@@ -13,6 +12,8 @@ from slf_mmdet.losses.yolov1 import (
     yolov1_parts,
     yolov1_targets,
 )
+
+from .literal_yolov1 import literal_parts
 
 S, B, C = 7, 2, 3
 

@@ -4,11 +4,12 @@ import json
 
 import pytest
 import torch
-from helpers import CONFIGS, ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from slf_mmdet.commands.probe import main
+
+from ..helpers import CONFIGS, ROOT
 
 YOLO = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 RETINANET = CONFIGS / 'digits' / 'retinanet_r18-slim_fpn_1xb8-3e_digits-112px.py'

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from registry import BASE_WEIGHTS, PARTS, build, objective, random_features, random_inputs, weights_of
 from torch import nn
 
 from slf_mmdet.slf import PaperSLFBalancer
+
+from ..test_balancers.registry import BASE_WEIGHTS, PARTS, build, objective, random_features, random_inputs, weights_of
 
 N, D, TAU = 5, 6, 0.8
 TOTAL = sum(BASE_WEIGHTS.values())

@@ -6,12 +6,13 @@ import io
 import pytest
 import torch
 from mmdet.registry import TASK_UTILS
-from registry import BASE, PARTS, balance, build, objective, offered, random_inputs, weights_of
 from torch import nn
 
 from slf_mmdet.balancers import Step
 from slf_mmdet.slf import Prior, Sampler, Signal
 from slf_mmdet.utils.config import registered, settings_of
+
+from ..test_balancers.registry import BASE, PARTS, balance, build, objective, offered, random_inputs, weights_of
 
 KINDS = dict(signal=Signal, sampler=Sampler, prior=Prior)
 # Short phases, so that the few steps of a test reach all of them; and arguments without a default.

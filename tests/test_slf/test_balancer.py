@@ -5,7 +5,12 @@ import math
 
 import pytest
 import torch
-from registry import (
+
+from slf_mmdet.balancers import DetectionQuality, Step
+from slf_mmdet.slf import BaseWeights, DeltaAP, MultipleGumbelSoftmax, SLFBalancer, StratifiedGumbelSoftmax
+from slf_mmdet.slf.balancer import MAX_LOGIT_OFFSET
+
+from ..test_balancers.registry import (
     BASE,
     BASE_WEIGHTS,
     PARTS,
@@ -17,10 +22,6 @@ from registry import (
     random_parts,
     weights_of,
 )
-
-from slf_mmdet.balancers import DetectionQuality, Step
-from slf_mmdet.slf import BaseWeights, DeltaAP, MultipleGumbelSoftmax, SLFBalancer, StratifiedGumbelSoftmax
-from slf_mmdet.slf.balancer import MAX_LOGIT_OFFSET
 
 SOFTMAX = dict(type='Softmax')
 LOSSES = (0.5, 1.0, 0.2, 2.0)

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from mmdet.registry import MODELS
-from registry import BASE, FEATURE_DIM, PARTS, build, offered, random_features, random_inputs
 
 from slf_mmdet.balancers import Step
 from slf_mmdet.slf import DecisionBalancer
 from slf_mmdet.utils.config import registered
+
+from ..test_balancers.registry import BASE, FEATURE_DIM, PARTS, build, offered, random_features, random_inputs
 
 DECISION_BALANCERS = registered(DecisionBalancer)
 every_balancer = pytest.mark.parametrize('name', DECISION_BALANCERS)

@@ -2,7 +2,17 @@
 
 import pytest
 import torch
-from registry import BASE, BASE_WEIGHTS, PARTS, build, objective, random_features, random_inputs, weights_of
+
+from ..test_balancers.registry import (
+    BASE,
+    BASE_WEIGHTS,
+    PARTS,
+    build,
+    objective,
+    random_features,
+    random_inputs,
+    weights_of,
+)
 
 
 def literal(balancer, losses, features, discrepancy_weight):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, objective, random_features, weights_of
 
 from slf_mmdet.balancers import Step
 from slf_mmdet.slf import BaseWeights, EqualGradientNorms, EqualWeights
+
+from ..test_balancers.registry import BASE, PARTS, build, objective, random_features, weights_of
 
 GRADIENTS = dict(type='EqualGradientNorms', at='shared')
 SOFTMAX = dict(type='Softmax')

@@ -3,7 +3,8 @@
 import shutil
 
 import pytest
-from helpers import DIGITS_SLF, IN_PROCESS, ROOT, SHORT, run_python
+
+from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT, SHORT, run_python
 
 
 @pytest.fixture(scope='session')

@@ -4,10 +4,11 @@ import time
 from itertools import chain
 
 import pytest
-from helpers import CONFIGS
 
 from slf_mmdet.analysis import speed
 from slf_mmdet.commands.benchmark import main
+
+from ..helpers import CONFIGS
 
 NANO = CONFIGS / 'yolov1/yolov1_nano_1xb16-12e_digits-112px.py'
 

@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 import pytest
-from helpers import CONFIGS, DIGITS_SLF, ROOT, run_python
+
+from ..helpers import CONFIGS, DIGITS_SLF, ROOT, run_python
 
 FILES = sorted([ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'configs').rglob('README.md')])
 BLOCK = re.compile(

@@ -5,12 +5,13 @@ import runpy
 import numpy as np
 import pytest
 import torch
-from helpers import CONFIGS, ROOT
 from mmdet.models.layers import multiclass_nms
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from slf_mmdet.models.exportable import ExportableYOLOV1
+
+from ..helpers import CONFIGS, ROOT
 
 for needed in ('onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(needed, reason=f'needs {needed}, of the extra "onnx"')

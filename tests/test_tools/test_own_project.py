@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from helpers import IN_PROCESS, SHORT, run_python
 from mmengine.config import Config
 
 from slf_mmdet.paths import get_config_path, get_mmdet_tool
+
+from ..helpers import IN_PROCESS, SHORT, run_python
 
 NAME = 'slf/slf_yolov1_nano_1xb16-12e_digits-112px.py'
 OWN = """

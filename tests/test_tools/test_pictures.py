@@ -4,7 +4,8 @@ import re
 import shutil
 
 import matplotlib.image
-from helpers import DIGITS_SLF
+
+from ..helpers import DIGITS_SLF
 
 
 def test_weights_of_a_run(run_tool, trained, tmp_path):

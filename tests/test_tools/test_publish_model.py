@@ -4,9 +4,10 @@ import runpy
 
 import pytest
 import torch
-from helpers import ROOT
 from mmdet.registry import MODELS
 from mmengine.config import Config
+
+from ..helpers import ROOT
 
 TOOL = ROOT / 'tools/model_converters/publish_model.py'
 

@@ -5,7 +5,8 @@ import re
 
 import pytest
 import torch
-from helpers import DIGITS_SLF, IN_PROCESS, ROOT, run_python
+
+from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT, run_python
 
 PARTS = ('coord', 'cls', 'obj', 'noobj')
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import DIGITS_SLF, ROOT, run_python
 from mmdet.datasets import CocoDataset
 
 from slf_mmdet.commands.errors import LOOPS, PACKAGE, user_errors
+
+from ..helpers import DIGITS_SLF, ROOT, run_python
 
 CASES = [
     ('analysis_tools/report.py', ['absent'], 'absent holds no log of a training'),

@@ -10,11 +10,10 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 import numpy as np
 import torch
 from mmdet.registry import MODELS
-from mmdet.structures import DetDataSample
-from mmdet.structures.mask import BitmapMasks
 from mmengine.logging import MessageHub
-from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
+
+from .random_batch import random_batch as _batch
 
 # The first that the detector accepts is used: SSD needs 300 px, YOLOv1 448 px
 SIZES = (128, 320, 448, 512)
@@ -129,34 +128,3 @@ def _isolated_random_state() -> Iterator[None]:
         hub.pop_info('epoch')
         if epoch is not None:
             hub.update_info('epoch', epoch)
-
-
-def _batch(size: int, with_masks: bool) -> Tuple[Tensor, List[DetDataSample]]:
-    """Two images with one object each, with all fields that mmdet's detectors need."""
-    shape = (size, size)
-    sample = DetDataSample(
-        metainfo=dict(
-            img_id=0,
-            img_path='',
-            img_shape=shape,
-            ori_shape=shape,
-            pad_shape=shape,
-            batch_input_shape=shape,
-            scale_factor=(1.0, 1.0),
-            flip=False,
-            flip_direction=None,
-        )
-    )
-    first, last = size // 4, size * 3 // 4
-    objects = InstanceData(
-        bboxes=torch.tensor([[first, first, last, last]], dtype=torch.float),
-        labels=torch.zeros(1, dtype=torch.long),
-    )
-    if with_masks:
-        mask = np.zeros((1, *shape), dtype=np.uint8)
-        mask[:, first:last, first:last] = 1
-        objects.masks = BitmapMasks(mask, *shape)
-        sample.gt_sem_seg = PixelData(sem_seg=torch.zeros(1, *shape, dtype=torch.long))
-    sample.gt_instances = objects
-    sample.ignored_instances = objects[torch.zeros(1, dtype=torch.bool)]
-    return torch.randn(2, 3, *shape), [sample, copy.deepcopy(sample)]

@@ -2,10 +2,11 @@
 
 from ast import literal_eval
 
-from helpers import CONFIGS, IN_PROCESS
 from mmengine.config import Config
 from mmengine.runner import Runner
-from tiny_detectors import tiny_model
+
+from ...helpers import CONFIGS, IN_PROCESS
+from .tiny_detectors import tiny_model
 
 
 def run_config(digits, work_dir, epochs=1, model=None, **kwargs):

@@ -3,10 +3,11 @@
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from small_yolov1 import batch
-from tiny_detectors import build, tiny_model
 
 import slf_mmdet  # noqa: F401  spawned processes start from here
+
+from .small_yolov1 import batch
+from .tiny_detectors import build, tiny_model
 
 STOCHASTIC = dict(
     type='StochasticLoss',

@@ -1,7 +1,6 @@
 """A small YOLO with SLF and random images for it. Spawned processes import it by this name."""
 
 import torch
-from helpers import DIGITS_SLF
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -10,6 +9,8 @@ from mmengine.optim import OptimWrapper
 from mmengine.structures import InstanceData
 
 import slf_mmdet  # noqa: F401  spawned processes start from here
+
+from ...helpers import DIGITS_SLF
 
 LEARNS_AT_ONCE = dict(type='SLFBalancer', signal=dict(type='TrainingLoss'))
 

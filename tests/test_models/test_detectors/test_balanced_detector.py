@@ -6,17 +6,18 @@ from unittest.mock import MagicMock
 
 import pytest
 import torch
-from digits_runs import run_config, train
-from helpers import DIGITS_SLF
 from mmdet.apis import DetInferencer
 from mmdet.engine.hooks import YOLOXModeSwitchHook
 from mmdet.registry import MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import load_checkpoint
-from tiny_detectors import CLASSES, SIZE, batch, build, tiny_model, unbalanced
 
 from slf_mmdet.models.detectors.balanced_detector import log_features
 from slf_mmdet.models.publish import plain_config, publish_checkpoint
+
+from ...helpers import DIGITS_SLF
+from .digits_runs import run_config, train
+from .tiny_detectors import CLASSES, SIZE, batch, build, tiny_model, unbalanced
 
 STATIC = dict(type='StaticBalancer')
 

@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from helpers import CONFIGS
 from mmengine.config import Config
 from mmengine.runner import Runner
-from tiny_detectors import FILES, SIZE, tiny_model
+
+from ...helpers import CONFIGS
+from .tiny_detectors import FILES, SIZE, tiny_model
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.optim import OptimWrapper
-from tiny_detectors import FILES, batch, build, tiny_model, unbalanced
+
+from .tiny_detectors import FILES, batch, build, tiny_model, unbalanced
 
 STEPS = 16
 pytestmark = pytest.mark.parametrize('name', FILES)

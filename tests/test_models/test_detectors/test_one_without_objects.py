@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from one_without_objects import models, process
-from processes import run_in_two
+
+from ...processes import run_in_two
+from .one_without_objects import models, process
 
 
 @pytest.fixture(scope='module')

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
-from tiny_detectors import FILES, batch, build, tiny_model, unbalanced
 
 from slf_mmdet.models.detectors.probe import pooled, probe_detector
+
+from .tiny_detectors import FILES, batch, build, tiny_model, unbalanced
 
 
 @pytest.mark.parametrize('name', FILES)

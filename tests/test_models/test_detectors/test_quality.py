@@ -9,11 +9,12 @@ from mmdet.models.dense_heads import base_dense_head
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.utils import select_single_mlvl
 from mmdet.structures.bbox import get_box_tensor
-from tiny_detectors import batch, build, tiny_model, unbalanced
 
 from slf_mmdet.losses import soft_average_precision
 from slf_mmdet.models.detectors.predict_boxes import keeping_the_graph, record_features
 from slf_mmdet.models.detectors.quality import batch_average_precision, detection_quality, quality_of
+
+from .tiny_detectors import batch, build, tiny_model, unbalanced
 
 DETECTORS = ('retinanet', 'fcos', 'yolox', 'faster_rcnn', 'detr')
 DENSE = ('retinanet', 'fcos', 'ssd')  # their heads predict with mmdet's select_single_mlvl

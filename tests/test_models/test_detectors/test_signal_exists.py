@@ -8,7 +8,6 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
-from tiny_detectors import WIDTH, build, mmdet_model, tiny_model, unbalanced
 
 from slf_mmdet.models.detectors.predict_boxes import (
     NUM_PROPOSALS,
@@ -17,8 +16,10 @@ from slf_mmdet.models.detectors.predict_boxes import (
     predict_boxes,
     record_features,
 )
-from slf_mmdet.models.detectors.probe import _batch
 from slf_mmdet.models.detectors.quality import batch_average_precision, detection_quality
+from slf_mmdet.models.detectors.random_batch import random_batch
+
+from .tiny_detectors import WIDTH, build, mmdet_model, tiny_model, unbalanced
 
 INSTEAD = r"signal=dict\(type='LossRate'\), or dict\(type='GradientAlignment', target='training_loss'\)"
 
@@ -99,7 +100,7 @@ def balanced(cfg, **signal):
 
 def two_images(label=3):
     torch.manual_seed(0)
-    inputs, samples = _batch(128, True)
+    inputs, samples = random_batch(128, True)
     for sample in samples:
         sample.gt_instances.labels[:] = label
     return inputs, samples

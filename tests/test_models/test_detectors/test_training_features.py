@@ -9,8 +9,9 @@ import pytest
 import torch
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from small_yolov1 import batch, build_detector
-from tiny_detectors import build, tiny_model
+
+from .small_yolov1 import batch, build_detector
+from .tiny_detectors import build, tiny_model
 
 
 def retinanet():

@@ -21,9 +21,10 @@ from mmengine.config import Config, ConfigDict
 from mmengine.hooks import EMAHook
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
-from tiny_detectors import CLASSES, WIDTH, batch, build, mmdet_model, tiny_model, unbalanced
 
 from slf_mmdet.models.detectors.balanced_detector import BalancedDetector
+
+from .tiny_detectors import CLASSES, WIDTH, batch, build, mmdet_model, tiny_model, unbalanced
 
 STATIC = dict(type='StaticBalancer')
 WRAPPED = ('soft_teacher', 'distillation', 'retinanet', 'faster_rcnn', 'yolox', 'detr')
@@ -191,10 +192,10 @@ def test_a_semi_supervised_detector_says_which_signals_it_has():
 
 
 def synthetic():
-    from slf_mmdet.models.detectors.probe import _batch
+    from slf_mmdet.models.detectors.random_batch import random_batch
 
     torch.manual_seed(0)
-    return _batch(128, with_masks=False)
+    return random_batch(128, with_masks=False)
 
 
 # Copies and checkpoints -----------------------------------------------------------------------------------------------
@@ -354,7 +355,7 @@ def test_exponential_moving_average():
 
 def test_init_detector_without_options(digits, tmp_path):
     """It looks for the backbone in ``model`` of the config."""
-    from digits_runs import run_config
+    from .digits_runs import run_config
 
     results = []
     for name, model in (('plain', detector('retinanet')), ('balanced', tiny_model('retinanet'))):

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from digits_runs import retinanet, run_config, train
-from helpers import DIGITS_SLF
 from mmengine.config import Config
+
+from ...helpers import DIGITS_SLF
+from .digits_runs import retinanet, run_config, train
 
 MODELS = ('yolov1', 'retinanet')
 

@@ -1,14 +1,15 @@
 """YOLOv1 as a whole: training step, detection quality, mixed precision, gradient accumulation, and two processes."""
 
 import torch
-from helpers import CONFIGS, DIGITS_SLF
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from processes import run_in_two
-from small_yolov1 import batch, build_detector, process
 
 from slf_mmdet.losses.soft_ap import best_detections, soft_average_precision
+
+from ...helpers import CONFIGS, DIGITS_SLF
+from ...processes import run_in_two
+from .small_yolov1 import batch, build_detector, process
 
 
 def loss_of(detector, data):

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import mmdet
 import torch
-from helpers import CONFIGS
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 
 from slf_mmdet.models.detectors.balanced_detector import detector_config
+
+from ...helpers import CONFIGS
 
 FILES = dict(
     retinanet='slf_retinanet_r50_fpn_1x_coco.py',

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from registry import costs_of
 
 from slf_mmdet.slf import ComparingSignal
 from slf_mmdet.utils.running_mean import RunningMean
+
+from ...test_balancers.registry import costs_of
 
 
 class Measured(ComparingSignal):

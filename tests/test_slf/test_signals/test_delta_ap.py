@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from registry import PARTS, costs_of
 
 from slf_mmdet.balancers import DetectionQuality
 from slf_mmdet.slf import DeltaAP
+
+from ...test_balancers.registry import PARTS, costs_of
 
 
 class Given(DetectionQuality):

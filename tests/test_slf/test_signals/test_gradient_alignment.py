@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from literal_alignment import aligned, shrunk_costs
-from registry import BASE, build, costs_of, objective, random_features
 
 from slf_mmdet.balancers import DetectionQuality
 from slf_mmdet.slf import GradientAlignment
+
+from ...test_balancers.registry import BASE, build, costs_of, objective, random_features
+from ..literal_alignment import aligned, shrunk_costs
 
 LOSSES_ALONE = dict(target='training_loss', interval=1)
 

@@ -4,9 +4,19 @@ import math
 
 import pytest
 import torch
-from registry import BASE, PARTS, build, costs_of, objective, random_features, random_parts, weights_of
 
 from slf_mmdet.slf import LossRate
+
+from ...test_balancers.registry import (
+    BASE,
+    PARTS,
+    build,
+    costs_of,
+    objective,
+    random_features,
+    random_parts,
+    weights_of,
+)
 
 
 def test_costs_follow_their_formula():

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from registry import costs_of, random_parts
 
 from slf_mmdet.slf import RelativeLoss
+
+from ...test_balancers.registry import costs_of, random_parts
 
 
 def test_costs_follow_their_formula():

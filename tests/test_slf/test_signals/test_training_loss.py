@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from registry import BASE, costs_of, random_parts
 
 from slf_mmdet.slf import TrainingLoss
+
+from ...test_balancers.registry import BASE, costs_of, random_parts
 
 
 def test_costs_are_the_losses_without_their_unit():

@@ -5,10 +5,11 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
-from literal_alignment import aligned, shrunk_costs
-from registry import BASE, FEATURE_DIM, RandomImages, costs_of
 
 from slf_mmdet.slf import ValidationSignal
+
+from ...test_balancers.registry import BASE, FEATURE_DIM, RandomImages, costs_of
+from ..literal_alignment import aligned, shrunk_costs
 
 CONFIG = dict(type='RandomImages', number=6)
 

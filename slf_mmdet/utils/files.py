@@ -1,25 +1,16 @@
-"""Files of a comparison: whole or absent, however a process ends, and one process at a time in a folder."""
+"""Files that are whole or absent, however a process ends."""
 
 import contextlib
 import errno
 import json
 import os
-import socket
 from pathlib import Path
 from typing import Any, Iterator, Optional
 
-from filelock import FileLock, Timeout
-
-LOCK = '.lock'
-OWNER = '.owner'
 PARTIAL = '.partial'
 # Errors that mean a full disk, a quota, a limit of file sizes, or a read-only file system
 _NO_SPACE = (errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC), errno.EFBIG)
 _UNWRITABLE = (*_NO_SPACE, errno.EROFS)
-
-
-class BusyError(OSError):
-    """Another process works in a folder."""
 
 
 @contextlib.contextmanager
@@ -80,37 +71,3 @@ def is_unwritable(error: Optional[BaseException]) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-@contextlib.contextmanager
-def locked(folder: Path, wait: float = 1.0) -> Iterator[None]:
-    """Makes this the only process that works in a folder, which is made if need be.
-
-    The system releases the lock of a process that ends, however it ends. Within a process it can be taken repeatedly.
-
-    Args:
-        folder: in which the file ``.lock`` is locked.
-        wait: seconds to wait for another process to end.
-
-    Raises:
-        BusyError: another process works there; the message says which.
-        OSError: the folder cannot be written.
-    """
-    folder = folder.absolute()
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, is_singleton=True)
-        with contextlib.suppress(Timeout):
-            lock.acquire(timeout=wait)
-    if not lock.is_locked:
-        raise BusyError(f'{folder} is in use by {_owner(folder)}. Wait until it has ended, or end it.')
-    try:
-        write_text(folder / OWNER, f'process {os.getpid()} on {socket.gethostname()}')
-        yield
-    finally:
-        lock.release()
-
-
-def _owner(folder: Path) -> str:
-    path = folder / OWNER
-    return path.read_text(encoding='utf-8') if path.is_file() else 'another process'
