@@ -44,7 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--work-dir', type=Path, help='default: work_dirs/compare/CONFIG')
-    parser.add_argument('--jobs', type=int, default=1, help='runs at a time')
+    parser.add_argument('--jobs', type=int, help='runs at a time (default: 1; with --engine ray, all)')
+    parser.add_argument(
+        '--engine',
+        choices=['local', 'ray'],
+        default='local',
+        help='where the runs are computed: processes of this machine, or tasks of a Ray cluster',
+    )
+    parser.add_argument('--cpus', type=float, default=1, help='of each run on a Ray cluster')
+    parser.add_argument('--gpus', type=float, default=0, help='of each run on a Ray cluster; 0.5 lets two share one')
+    parser.add_argument('--ray-address', metavar='HOST:PORT', help='of the Ray cluster (default: RAY_ADDRESS)')
     parser.add_argument('--metric', help="key of the evaluator's metrics (default: the mAP, or the first one)")
     parser.add_argument(
         '--rule',
@@ -52,8 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='greater',
         help='whether a greater or a smaller metric is better; used by --weights',
     )
-    parser.add_argument('--weights', choices=['grid', 'random'], help='add an arm of tuned static weights')
-    parser.add_argument('--trials', type=int, default=8, help='number of weights that --weights random tries')
+    parser.add_argument(
+        '--weights',
+        choices=['grid', 'search'],
+        help='add an arm of tuned static weights: each halved and doubled, or a search by Optuna',
+    )
+    parser.add_argument('--trials', type=int, default=8, help='number of weights that --weights search tries')
     parser.add_argument(
         '--tune-seeds', nargs='+', type=int, default=[1000], help='seeds for the tuning, which are not reported'
     )
@@ -70,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Trains what is missing and prints the table."""
-    if args.jobs < 1:
+    if args.jobs is not None and args.jobs < 1:
         raise WrongArguments(f'--jobs must be >= 1, found {args.jobs}')
     from ..comparison.command import compare
 

@@ -1,11 +1,14 @@
 """Compares balancers, configs or options: arms x seeds of ordinary runs, paired by seed, in one table."""
 
 from .arms import Arm, ConfigArm, OptionsArm, parse_configs, parse_options
-from .balancer_arms import BalancerArm, find_arms, parse_arm
-from .experiment import Experiment, Run
+from .balancer_arms import BalancerArm, grid_arms, parse_arm
+from .engines import LocalEngine, RayEngine
+from .experiment import Experiment
 from .lock import BusyError, locked
 from .parts import parse_parts, with_parts
+from .planned_run import Run
 from .report import Report
+from .weight_search import WeightSearch
 
 __all__ = [
     'Arm',
@@ -13,10 +16,13 @@ __all__ = [
     'BusyError',
     'ConfigArm',
     'Experiment',
+    'LocalEngine',
     'OptionsArm',
+    'RayEngine',
     'Report',
     'Run',
-    'find_arms',
+    'WeightSearch',
+    'grid_arms',
     'locked',
     'parse_arm',
     'parse_configs',

@@ -7,7 +7,6 @@ import itertools
 from dataclasses import dataclass
 from typing import Any, Dict, Iterator, List
 
-import numpy as np
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -162,31 +161,17 @@ def base_weights(cfg: Config, **settings: Any) -> Dict[str, float]:
     return dict(zip(balancers[0].parts, balancers[0].base_weights.tolist()))
 
 
-def find_arms(
-    weights: Dict[str, float], search: str, trials: int = 8, seed: int = 0, **settings: Any
-) -> List[BalancerArm]:
-    """Arms of static weights around the base weights, to tune the static baseline.
+def grid_arms(weights: Dict[str, float], **settings: Any) -> List[BalancerArm]:
+    """Arms of static weights around the base weights: each weight halved and doubled, the others kept.
 
     Args:
         weights: part -> base weight.
-        search: ``'grid'``: each weight halved and doubled, the others kept. ``'random'``: ``trials`` points, each
-            weight times a factor log-uniform in [1/4, 4].
-        trials: number of random points.
-        seed: of the random points.
         settings: of each balancer, ``parts`` for instance.
     """
-
-    def arm(label: str, changed: Dict[str, float]) -> BalancerArm:
-        return BalancerArm(label, dict(type='StaticBalancer', base_weights={**weights, **changed}, **settings))
-
-    if search == 'grid':
-        return [
-            arm(f'static {name} x{factor:g}', {name: weights[name] * factor})
-            for name, factor in itertools.product(weights, (0.5, 2.0))
-        ]
-    rng = np.random.default_rng(seed)
-    points = 4 ** rng.uniform(-1, 1, (trials, len(weights)))
     return [
-        arm(f'static random {i}', {name: round(weights[name] * float(factor), 4) for name, factor in zip(weights, row)})
-        for i, row in enumerate(points)
+        BalancerArm(
+            f'static {name} x{factor:g}',
+            dict(type='StaticBalancer', base_weights={**weights, name: weights[name] * factor}, **settings),
+        )
+        for name, factor in itertools.product(weights, (0.5, 2.0))
     ]

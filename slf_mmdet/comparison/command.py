@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import Config
 from rich.console import Console
@@ -14,8 +14,11 @@ from . import (
     BalancerArm,
     ConfigArm,
     Experiment,
+    LocalEngine,
+    RayEngine,
     Report,
-    find_arms,
+    WeightSearch,
+    grid_arms,
     locked,
     parse_arm,
     parse_configs,
@@ -25,6 +28,7 @@ from . import (
 )
 from .arms import AS_IT_IS
 from .balancer_arms import base_weights
+from .engines import Engine
 from .held_out import on_held_out
 
 
@@ -39,25 +43,64 @@ def find_all_arms(args: argparse.Namespace, configs: Sequence[ConfigArm]) -> Lis
     return [*first, *configs[1:], *(parse_options(text) for text in args.vary)]
 
 
-def tune(cfg: Config, args: argparse.Namespace, work_dir: Path, console: Console) -> Arm:
-    """Tries static weights on seeds of their own and returns the best by the validation metric."""
+def find_engine(args: argparse.Namespace) -> Engine:
+    """Where the runs are computed."""
+    if args.engine == 'ray':
+        jobs = {} if args.jobs is None else dict(jobs=args.jobs)
+        return RayEngine(cpus=args.cpus, gpus=args.gpus, address=args.ray_address, **jobs)
+    return LocalEngine(args.jobs or 1)
+
+
+def tune(cfg: Config, args: argparse.Namespace, work_dir: Path, engine: Optional[Engine], console: Console) -> Arm:
+    """Tries static weights on seeds of their own and returns the best by the validation metric.
+
+    Args:
+        cfg: the config, with all options merged.
+        args: of the command.
+        work_dir: of the comparison.
+        engine: where the runs are computed; ``None`` to read what is there.
+        console: for the progress.
+    """
     settings: Dict[str, Any] = {} if args.parts is None else dict(parts=parse_parts(args.parts))
     weights = base_weights(cfg, **settings)
+    folder = work_dir / f'tune_{args.weights}'
+    if args.weights == 'grid':
+        chosen = tune_by_grid(cfg, weights, args, folder, engine, console, settings)
+    else:
+        search = WeightSearch(cfg, weights, args.trials, args.tune_seeds, folder, args.metric, args.rule, **settings)
+        if engine is not None:
+            console.print(f'Tuning the static weights: {args.trials} trials')
+            search.run(engine, console)
+            console.print('Written:', *search.save())
+        chosen = search.best()
+    console.print(f'Tuned static weights: {chosen.label}, {chosen.balancer}')
+    return BalancerArm(f'tuned ({chosen.label})', chosen.balancer)
+
+
+def tune_by_grid(
+    cfg: Config,
+    weights: Dict[str, float],
+    args: argparse.Namespace,
+    folder: Path,
+    engine: Optional[Engine],
+    console: Console,
+    settings: Dict[str, Any],
+) -> BalancerArm:
+    """The best of the base weights and the points of :func:`grid_arms`; arguments as of :func:`tune`."""
     start = BalancerArm('static', dict(type='StaticBalancer', base_weights=weights, **settings))
-    points = [start, *find_arms(weights, args.weights, args.trials, **settings)]
-    experiment = Experiment(cfg, points, args.tune_seeds, work_dir / f'tune_{args.weights}')
-    console.print(f'Tuning the static weights: {len(experiment.runs)} runs')
-    if not args.report_only and experiment.run(args.jobs, console):
-        raise ChildProcessError('a run of the tuning failed, so the best static weights are not known.')
+    points = [start, *grid_arms(weights, **settings)]
+    experiment = Experiment(cfg, points, args.tune_seeds, folder)
+    if engine is not None:
+        console.print(f'Tuning the static weights: {len(experiment.runs)} runs')
+        if experiment.run(engine, console):
+            raise ChildProcessError('a run of the tuning failed, so the best static weights are not known.')
     report = Report(experiment, args.metric, split='val')
     report.show(console)
     report.save()
     if report.missing:
         raise ValueError(f'the tuning is not finished, {len(report.missing)} runs are missing: run it first.')
     best = (max if args.rule == 'greater' else min)(report.rows, key=lambda row: row.mean)
-    chosen = next(point for point in points if point.label == best.label)
-    console.print(f'Tuned static weights: {best.label} ({best.mean:.2f}), {chosen.balancer}')
-    return BalancerArm(f'tuned ({chosen.label})', chosen.balancer)
+    return next(point for point in points if point.label == best.label)
 
 
 def compare(args: argparse.Namespace, options: Dict[str, Any]) -> int:
@@ -77,11 +120,12 @@ def compare(args: argparse.Namespace, options: Dict[str, Any]) -> int:
     if args.parts is not None:
         arms = with_parts(arms, parse_parts(args.parts), cfg)
     Experiment(cfg, arms, args.seeds, work_dir)  # checks the settings before hours of tuning
-    with contextlib.nullcontext() if args.report_only else locked(work_dir):
+    engine = None if args.report_only else find_engine(args)
+    with contextlib.nullcontext() if engine is None else locked(work_dir):
         if args.weights:
-            arms.append(tune(cfg, args, work_dir, console))
+            arms.append(tune(cfg, args, work_dir, engine, console))
         experiment = Experiment(cfg, arms, args.seeds, work_dir)
-        failed = [] if args.report_only else experiment.run(args.jobs, console)
+        failed = [] if engine is None else experiment.run(engine, console)
         report = Report(experiment, args.metric)
         report.show(console)
         console.print('Written:', *report.save())

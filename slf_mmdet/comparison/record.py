@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -148,7 +149,7 @@ def is_validation_due(runner: Runner) -> bool:
     return done == last or done % loop.val_interval == 0
 
 
-def read_validations(folder: Path, until: int) -> Dict[int, Dict[str, float]]:
+def read_validations(folder: Path, until: float = math.inf) -> Dict[int, Dict[str, float]]:
     """Iteration -> metrics, up to an iteration; empty where no validation was recorded."""
     path = folder / VALIDATIONS
     if not path.is_file():

@@ -23,7 +23,8 @@ from ..utils.checks import is_number
 from ..utils.files import whole_file, write_text, writing
 from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
-from .experiment import Experiment, Run
+from .experiment import Experiment
+from .planned_run import Run
 from .verdict import confidence_interval, verdict
 
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias

@@ -32,7 +32,9 @@ import mmengine.config.config
 import torch
 from mmdet.utils import register_all_modules
 
-from slf_mmdet.comparison import Experiment
+from slf_mmdet.comparison import LocalEngine
+from slf_mmdet.comparison.engines.base import LOG
+from slf_mmdet.comparison.engines.local import LocalRun
 from slf_mmdet.comparison.run import main as run_main
 from slf_mmdet.comparison.run_process import WITH_PARENT
 from slf_mmdet.datasets.digits_voc import build_digits_voc
@@ -113,18 +115,18 @@ class Forked:
         self.kill(signal.SIGTERM)
 
 
-def fork_run(experiment, run, slot, jobs):
-    """Takes the place of ``Experiment._start``: a fork instead of a new process, the rest alike."""
+def fork_run(engine, folder, slot):
+    """Takes the place of ``LocalEngine.start``: a fork instead of a new process, the rest alike."""
     read, write = os.pipe()
 
     def function():
         os.close(write)
-        return run_main([str(run.folder), WITH_PARENT])
+        return run_main([str(folder), WITH_PARENT])
 
-    process = Forked(function, run.folder / 'log.txt', stdin=read)
+    process = Forked(function, folder / LOG, stdin=read)
     os.close(read)
     process.stdin = os.fdopen(write, 'wb')
-    return process
+    return LocalRun(process)
 
 
 class Comparison:
@@ -176,7 +178,7 @@ class Comparison:
         witness.set_clock()
         if limits:
             limits()
-        Experiment._start = fork_run
+        LocalEngine.start = fork_run
         sys.argv = [tool, *arguments]
         runpy.run_path(tool, run_name='__main__')
 

@@ -12,8 +12,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from slf_mmdet.comparison import Experiment, parse_arm
+from slf_mmdet.comparison import Experiment, LocalEngine, parse_arm
+from slf_mmdet.comparison.engines.local import LocalRun
 from slf_mmdet.comparison.run import repair_last_checkpoint, train_and_evaluate
+from slf_mmdet.losses.yolov1 import BASE_WEIGHTS
 
 from ..helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 
@@ -199,10 +201,10 @@ def test_sigterm_amid_a_start_ends_that_run_too(stubborn, tmp_path, monkeypatch)
         started.append(subprocess.Popen([sys.executable, '-c', f'{code}; time.sleep(600)'], stdout=subprocess.PIPE))
         started[0].stdout.readline()
         os.kill(os.getpid(), signal.SIGTERM)
-        return started[0]
+        return LocalRun(started[0])
 
-    monkeypatch.setattr(Experiment, '_start', start)
-    monkeypatch.setattr('slf_mmdet.comparison.experiment.GRACE', 1 if stubborn else 60)
+    monkeypatch.setattr(LocalEngine, 'start', start)
+    monkeypatch.setattr('slf_mmdet.comparison.run_pool.GRACE', 1 if stubborn else 60)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match='143'):
         Experiment(Config.fromfile(CONFIG), [parse_arm('static')], [0], tmp_path).run()
@@ -218,12 +220,14 @@ def test_failed_run_is_reported_and_the_others_go_on(run_tool, digits, tmp_path)
     assert set(read(tmp_path)) == {('static', 0)}
 
 
-def test_tuned_arm_is_the_best_point_of_the_search(run_tool, digits, tmp_path):
-    args = ('--balancers', 'static', '--seeds', '0', '--weights', 'random', '--trials', '1')
+def test_tuned_arm_is_the_best_trial_of_the_search(run_tool, digits, tmp_path):
+    args = ('--balancers', 'static', '--seeds', '0', '--weights', 'search', '--trials', '2', '--jobs', '2')
     done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits)
-    tried = {key[0]: float(line['pascal_voc/mAP']) for key, line in read(tmp_path / 'tune_random').items()}
-    assert set(tried) == {'static', 'static random 0'}
-    best = max(tried, key=tried.get)
+    with open(tmp_path / 'tune_search' / 'trials.csv') as file:
+        tried = {line['trial']: line for line in csv.DictReader(file)}
+    assert list(tried) == ['trial 0', 'trial 1']
+    assert {name: float(tried['trial 0'][name]) for name in BASE_WEIGHTS} == BASE_WEIGHTS
+    best = max(tried, key=lambda name: float(tried[name]['value']))
     assert f'Tuned static weights: {best}' in done.stdout
     assert set(read(tmp_path)) == {('static', 0), (f'tuned ({best})', 0)}
 
