@@ -72,6 +72,8 @@ setup(
         'demo': ['scikit-learn'],
         'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
+        'search': ['optuna>=3.6'],
+        'ray': ['ray>=2.9'],
         'docs': ['sphinx', 'furo', 'myst-nb', 'sphinx-copybutton', 'nbclient', 'ipykernel', 'pyyaml'],
         'dev': [
             'scikit-learn',
@@ -87,6 +89,8 @@ setup(
             'ruff',
             'mypy',
             'build',
+            'optuna>=3.6',
+            'ray>=2.9',
         ],
     },
     classifiers=[
