@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--rule',
         choices=['greater', 'less'],
-        default='greater',
-        help='whether a greater or a smaller metric is better; used by --weights',
+        help='whether a greater or a smaller metric is better (default: less if its name has "loss", "distance", '
+        '"error" or "perplexity", else greater)',
     )
     parser.add_argument('--weights', choices=['grid', 'random'], help='add an arm of tuned static weights')
     parser.add_argument('--trials', type=int, default=8, help='number of weights that --weights random tries')

@@ -49,12 +49,12 @@ def tune(cfg: Config, args: argparse.Namespace, work_dir: Path, console: Console
     console.print(f'Tuning the static weights: {len(experiment.runs)} runs')
     if not args.report_only and experiment.run(args.jobs, console):
         raise ChildProcessError('a run of the tuning failed, so the best static weights are not known.')
-    report = Report(experiment, args.metric, split='val')
+    report = Report(experiment, args.metric, split='val', rule=args.rule)
     report.show(console)
     report.save()
     if report.missing:
         raise ValueError(f'the tuning is not finished, {len(report.missing)} runs are missing: run it first.')
-    best = (max if args.rule == 'greater' else min)(report.rows, key=lambda row: row.mean)
+    best = (max if report.rule == 'greater' else min)(report.rows, key=lambda row: row.mean)
     chosen = next(point for point in points if point.label == best.label)
     console.print(f'Tuned static weights: {best.label} ({best.mean:.2f}), {chosen.balancer}')
     return BalancerArm(f'tuned ({chosen.label})', chosen.balancer)
@@ -82,7 +82,7 @@ def compare(args: argparse.Namespace, options: Dict[str, Any]) -> int:
             arms.append(tune(cfg, args, work_dir, console))
         experiment = Experiment(cfg, arms, args.seeds, work_dir)
         failed = [] if args.report_only else experiment.run(args.jobs, console)
-        report = Report(experiment, args.metric)
+        report = Report(experiment, args.metric, rule=args.rule)
         report.show(console)
         console.print('Written:', *report.save())
     return 1 if failed else 0
