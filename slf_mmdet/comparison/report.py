@@ -24,7 +24,7 @@ from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment, Run
 from .files import whole_file, write_text, writing
-from .rule import rule_of
+from ..utils.metric_rule import rule_of
 from .verdict import confidence_interval, verdict
 
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias
@@ -89,7 +89,7 @@ class Report:
             ends with mAP, or the first one.
         split: ``'test'`` or ``'val'``: which of the two loops' metrics.
         rule: whether a ``'greater'`` or a smaller (``'less'``) value is better; ``None`` for what the metric's name
-            says, see :func:`~slf_mmdet.comparison.rule.rule_of`.
+            says, see :func:`~slf_mmdet.utils.metric_rule.rule_of`.
 
     Attributes:
         missing: runs without a result, because they failed or have not finished.

@@ -26,7 +26,7 @@ class FrechetDistance(BaseMetric):
     The formula is torchmetrics'. The features are the last ones of a classifier's backbone, averaged over the image,
     instead of those of an Inception network that has seen no such images. So the values can be compared with each other,
     for the same checkpoint and number of images, but not with published ones. The smaller, the better; the key is
-    ``frechet_distance``.
+    ``gan/frechet_distance``.
 
     Args:
         backbone: config of the classifier's backbone.
@@ -43,6 +43,7 @@ class FrechetDistance(BaseMetric):
         ValueError: there are fewer than two images.
     """
 
+    default_prefix = 'gan'
     results: List[Tuple[Tensor, Tensor]]
 
     def __init__(
@@ -62,9 +63,9 @@ class FrechetDistance(BaseMetric):
                 f'FrechetDistance: the checkpoint {checkpoint} is not there. It is that of a classifier of the same '
                 f'images; train one, such as with: slf-mmdet train {CLASSIFIER}'
             )
-        self.backbone = MODELS.build(backbone).eval()
+        self.backbone = MODELS.build(backbone)
         self.backbone.load_state_dict(_load_checkpoint_with_prefix('backbone.', checkpoint, map_location='cpu'))
-        self.backbone.to(get_device())
+        self.backbone.to(get_device()).eval()
         self.mean, self.std = (torch.tensor(value, device=get_device()).view(-1, 1, 1) for value in (mean, std))
         self.size = size
 

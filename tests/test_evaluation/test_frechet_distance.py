@@ -52,7 +52,7 @@ def literal(real, fake):
 def test_formula_on_the_features(metric):
     real, fake = images(200, 0), images(200, 1, brightness=200)
     expected = literal(*(metric.features(x).double().numpy() for x in (real, fake)))
-    assert run(metric, real, fake) == dict(frechet_distance=pytest.approx(expected, rel=1e-3))
+    assert run(metric, real, fake) == {'gan/frechet_distance': pytest.approx(expected, rel=1e-3)}
     assert expected > 0.1
 
 
@@ -66,7 +66,7 @@ def test_of_shifted_rows_is_the_squared_shift(metric, count):
 
 def test_of_equal_images_is_zero(metric):
     same = images(40, 0)
-    assert run(metric, same, same.flip(0))['frechet_distance'] == pytest.approx(0, abs=1e-4)
+    assert run(metric, same, same.flip(0))['gan/frechet_distance'] == pytest.approx(0, abs=1e-4)
 
 
 def test_features_are_those_of_the_classifier(metric, checkpoint):
