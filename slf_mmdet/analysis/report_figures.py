@@ -7,9 +7,7 @@ from matplotlib.figure import Figure
 
 from .logs import Curve
 
-PANELS = dict(
-    loss='loss', loss_discriminator='discriminator loss', loss_generator='generator loss', lr='learning rate'
-)
+PANELS = dict(loss='loss', loss_discriminator='discriminator loss', loss_generator='generator loss', lr='learning rate')
 Curves = Mapping[str, Curve]
 Validations = Mapping[int, Mapping[str, float]]
 

@@ -36,9 +36,7 @@ def first_reach(curve: Curve, level: float) -> Optional[float]:
     return None
 
 
-def time_to_reach(
-    curves: Mapping[int, Curve], first: Mapping[int, Curve], rule: str = 'greater'
-) -> Optional[float]:
+def time_to_reach(curves: Mapping[int, Curve], first: Mapping[int, Curve], rule: str = 'greater') -> Optional[float]:
     """Median over the seeds of the share of the iterations after which an arm has the final value of the first arm.
 
     Args:

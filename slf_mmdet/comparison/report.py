@@ -20,11 +20,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..utils.checks import is_number
+from ..utils.metric_rule import rule_of
 from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment, Run
 from .files import whole_file, write_text, writing
-from ..utils.metric_rule import rule_of
 from .verdict import confidence_interval, verdict
 
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias

@@ -20,9 +20,7 @@ SCAN_SIDES = (18, 22)  # smallest and largest side of an enlarged scan, in pixel
 IMAGES, LABELS = 0x803, 0x801  # magic numbers: unsigned bytes in three dimensions, or in one
 
 
-def build_digits_idx(
-    out_dir: Union[str, Path], num_train: int = 20000, num_test: int = 5000, seed: int = 0
-) -> Path:
+def build_digits_idx(out_dir: Union[str, Path], num_train: int = 20000, num_test: int = 5000, seed: int = 0) -> Path:
     """Writes the four files; the same parameters give the same bytes, with the same versions of NumPy and OpenCV.
 
     Args:

@@ -24,8 +24,8 @@ class FrechetDistance(BaseMetric):
         \lVert \mu - \tilde\mu \rVert^2 + \mathrm{tr}(\Sigma + \tilde\Sigma - 2 (\Sigma \tilde\Sigma)^{1/2})
 
     The formula is torchmetrics'. The features are the last ones of a classifier's backbone, averaged over the image,
-    instead of those of an Inception network that has seen no such images. So the values can be compared with each other,
-    for the same checkpoint and number of images, but not with published ones. The smaller, the better; the key is
+    instead of those of an Inception network that has seen no such images. So values can be compared with each other,
+    with the same checkpoint and as many images, but not with published ones. The smaller, the better; the key is
     ``gan/frechet_distance``.
 
     Args:

@@ -105,8 +105,8 @@ class LeastSquaresGANLoss(AdversarialLoss):
 class WassersteinLoss(AdversarialLoss):
     r""":math:`L_D = E[D(\tilde x)] - E[D(x)]`, :math:`L_G = -E[D(\tilde x)]`.
 
-    If D is 1-Lipschitz, the least L_D is minus the Wasserstein-1 distance of the images and the generated ones. So D, the
-    critic, is trained several steps for each step of G, and a subclass keeps it Lipschitz.
+    If D is 1-Lipschitz, the least L_D is minus the Wasserstein-1 distance of the images and the generated ones. So D,
+    the critic, is trained several steps for each step of G, and a subclass keeps it Lipschitz.
     """
 
     def real(self, scores: Tensor) -> Tensor:
@@ -148,8 +148,8 @@ class WGANLoss(WassersteinLoss):
 class WGANGPLoss(WassersteinLoss):
     r"""Wasserstein GAN with gradient penalty (Gulrajani et al., NeurIPS 2017, Algorithm 1).
 
-    Adds :math:`\lambda` times :func:`gradient_penalty` to L_D. The paper trains with Adam, 1e-4, betas (0, 0.9), and five
-    steps of the critic for one of the generator. The penalty is for each image alone: the critic must have no batch
+    Adds :math:`\lambda` times :func:`gradient_penalty` to L_D. The paper trains with Adam, 1e-4, betas (0, 0.9), and
+    five steps of the critic for one of the generator. The penalty is of each image alone: the critic must have no batch
     norm.
 
     Args:
@@ -171,7 +171,9 @@ class WGANGPLoss(WassersteinLoss):
 
 
 def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-    r""":math:`E[(\lVert \nabla D(\hat x) \rVert_2 - 1)^2]`, :math:`\hat x = u x + (1 - u) \tilde x`, one u ~ U(0, 1) per image.
+    r""":math:`E[(\lVert \nabla D(\hat x) \rVert_2 - 1)^2]` on lines between real and generated images.
+
+    There is one point on each line, :math:`\hat x = u x + (1 - u) \tilde x` with u uniform in [0, 1].
 
     Args:
         discriminator: gives images ``(N, ...)`` their scores ``(N,)``, each image by itself.

@@ -8,14 +8,14 @@ from .heads import SLFClsHead, YOLOV1Head
 from .optim_per_module import OptimPerModule
 
 __all__ = [
+    'GAN',
+    'YOLOV1',
     'BalancedDetector',
     'DCGANDiscriminator',
     'DCGANGenerator',
-    'GAN',
     'OptimPerModule',
     'SLFClsHead',
     'TorchVisionBackbone',
-    'YOLOV1',
     'YOLOV1Darknet',
     'YOLOV1Head',
 ]

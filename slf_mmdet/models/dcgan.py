@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..utils.checks import is_count, require
 
 INIT = dict(type='Normal', layer=['Conv2d', 'ConvTranspose2d', 'Linear'], std=0.02)  # the paper's
+NORM = dict(type='BN')
 SLOPE = 0.2  # of the leaky ReLU, the paper's
 
 
@@ -37,7 +38,7 @@ class DCGANGenerator(BaseModule):
         image_channels: int = 1,
         noise_dim: int = 64,
         channels: int = 32,
-        norm_cfg: OptConfigType = dict(type='BN'),
+        norm_cfg: OptConfigType = NORM,
         init_cfg: OptConfigType = INIT,
     ) -> None:
         super().__init__(init_cfg)

@@ -28,13 +28,13 @@ class GAN(BaseModel):
     :class:`~slf_mmdet.models.optim_per_module.OptimPerModule`. In evaluation there is one generated image for each real
     one, from noise that its index in the data set seeds: independent of batch size, number of processes and training.
 
-    ===================== ========================================================
-    ``loss_real``         the discriminator's loss on real images
-    ``loss_fake``         on generated images
-    ``loss_penalty``      a third term, where the loss has one
+    ====================== ========================================================
+    ``loss_real``          the discriminator's loss on real images
+    ``loss_fake``          on generated images
+    ``loss_penalty``       a third term, where the loss has one
     ``loss_discriminator`` the sum of these
-    ``loss_generator``    the generator's loss, in the steps in which it is trained
-    ===================== ========================================================
+    ``loss_generator``     the generator's loss, in the steps in which it is trained
+    ====================== ========================================================
 
     Args:
         generator: config of a module with ``noise_dim`` that maps noise ``(N, noise_dim)`` to images, in the range that
@@ -60,8 +60,8 @@ class GAN(BaseModel):
         init_cfg: OptConfigType = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        hint = 'It counts steps of the discriminator for one of the generator.'
-        require(is_count(discriminator_steps), 'GAN', 'discriminator_steps', 'an integer >= 1', discriminator_steps, hint)
+        wanted, hint = 'an integer >= 1', 'It counts steps of the discriminator for one of the generator.'
+        require(is_count(discriminator_steps), 'GAN', 'discriminator_steps', wanted, discriminator_steps, hint)
         self.discriminator_steps = discriminator_steps
         self.generator = MODELS.build(generator)
         self.discriminator = MODELS.build(discriminator)

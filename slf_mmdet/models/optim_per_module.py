@@ -12,7 +12,9 @@ from ..utils.checks import require
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class OptimPerModule:
-    """Builds mmengine's ``OptimWrapperDict`` from a config for each child module, by its name::
+    """Builds mmengine's ``OptimWrapperDict`` from a config for each child module, by its name.
+
+    ::
 
         optim_wrapper = dict(
             constructor='OptimPerModule',
@@ -41,9 +43,9 @@ class OptimPerModule:
             for name, child in model.named_children()
             if any(parameter.requires_grad for parameter in child.parameters())
         }
-        found = sorted(self.optim_wrapper_cfg)
+        wanted, found = f'a dict of {sorted(children)}', sorted(self.optim_wrapper_cfg)
         hint = 'Each trained part of the model has its optimizer.'
-        require(found == sorted(children), 'OptimPerModule', 'optim_wrapper', f'a dict of {sorted(children)}', found, hint)
+        require(found == sorted(children), 'OptimPerModule', 'optim_wrapper', wanted, found, hint)
         return OptimWrapperDict(
             **{name: build_optim_wrapper(children[name], dict(cfg)) for name, cfg in self.optim_wrapper_cfg.items()}
         )

@@ -91,7 +91,7 @@ def test_wrong_backbone(checkpoint):
 
 
 def test_no_checkpoint():
-    message = r'FrechetDistance: the checkpoint absent.pth is not there.*slf-mmdet train configs/classification/mnist/lenet_ce'
+    message = r'FrechetDistance: the checkpoint absent.pth is not there.*slf-mmdet train configs/.*lenet_ce'
     with pytest.raises(FileNotFoundError, match=message):
         FrechetDistance(checkpoint='absent.pth', **LENET)
 

@@ -79,7 +79,9 @@ def test_others_have_no_penalty(kind):
 def test_penalty_of_a_linear_critic():
     """D(x) = w.x, w = (3, 4): the gradient's norm is 5 everywhere; 2 (5 - 1) w / 5 = (4.8, 6.4), times the weight."""
     weight = torch.tensor([3.0, 4.0], requires_grad=True)
-    loss = WGANGPLoss(penalty_weight=0.5).penalty(lambda x: x.flatten(1) @ weight, torch.rand(6, 1, 2), torch.rand(6, 1, 2))
+    loss = WGANGPLoss(penalty_weight=0.5).penalty(
+        lambda x: x.flatten(1) @ weight, torch.rand(6, 1, 2), torch.rand(6, 1, 2)
+    )
     loss.backward()
     assert loss.item() == pytest.approx(0.5 * 16)
     assert weight.grad.tolist() == pytest.approx([2.4, 3.2])

@@ -5,9 +5,11 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+import two_gans
 from mmdet.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 from mmengine.structures import BaseDataElement
+from processes import run_in_two
 from torch import nn
 
 from slf_mmdet.losses import gradient_penalty
@@ -173,7 +175,10 @@ def test_discriminator_with_group_norm():
     [
         (dict(loss='HingeGANLoss'), "GAN: loss.type must be one of .*'LeastSquaresGANLoss'.*found 'HingeGANLoss'"),
         (dict(loss='CrossEntropyLoss'), "GAN: loss.type must be one of .*found 'CrossEntropyLoss'"),
-        (dict(loss=dict(type='WGANLoss', clip=1)), r"GAN: loss: WGANLoss has no setting \['clip'\]; it has \['clip_value'"),
+        (
+            dict(loss=dict(type='WGANLoss', clip=1)),
+            r"GAN: loss: WGANLoss has no setting \['clip'\]; it has \['clip_value'",
+        ),
         (dict(discriminator_steps=0), 'GAN: discriminator_steps must be an integer >= 1, found 0'),
     ],
 )
@@ -219,3 +224,14 @@ def test_settings_of_parameters_belong_to_a_module():
     wrapper = build_optim_wrapper(build(), cfg)
     assert {group['weight_decay'] for group in wrapper['generator'].param_groups} == {0.0, 0.1}
     assert list(wrapper.keys()) == ['generator', 'discriminator']
+
+
+def test_two_processes_train_one_gan(tmp_path):
+    """Each has images and noise of its own; their gradients are averaged, so that the networks stay the same."""
+    first, second = run_in_two(two_gans.process, tmp_path / 'result')
+    start = two_gans.gan().state_dict()
+    alone = [two_gans.train(two_gans.gan(), rank, steps=1) for rank in range(2)]
+    for key, value in first['often'].items():
+        assert torch.equal(value, second['often'][key]) and not torch.equal(value, start[key]), key
+        # With SGD, the mean of the steps that each would have made by itself
+        torch.testing.assert_close(first['once'][key], (alone[0][key] + alone[1][key]) / 2, atol=1e-6, rtol=1e-5)
