@@ -1,7 +1,7 @@
 """The Fréchet distance between generated and real images (Heusel et al., NeurIPS 2017), on features of any network."""
 
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -96,10 +96,10 @@ class FrechetDistance(BaseMetric):
 
         require(len(results) > 1, 'FrechetDistance', 'the number of images', '>= 2', len(results))
         real, fake = (torch.stack(rows).double() for rows in zip(*results))
-        identity = nn.Identity()
+        identity: Any = nn.Identity()
         identity.num_features = real.shape[1]
         # mmengine has collected the features of all processes
-        distance = FrechetInceptionDistance(identity, normalize=True, sync_on_compute=False).set_dtype(torch.float64)
+        distance = FrechetInceptionDistance(identity, sync_on_compute=False)
         distance.update(real, real=True)
         distance.update(fake, real=False)
         return dict(frechet_distance=float(distance.compute()))

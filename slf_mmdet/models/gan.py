@@ -1,6 +1,6 @@
 """A generative adversarial network as one model of mmengine with two optimizers."""
 
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ class GAN(BaseModel):
     def forward(
         self,
         inputs: Tensor,
-        data_samples: Optional[Sequence[Any]] = None,
+        data_samples: Any = None,
         mode: str = 'tensor',
         player: str = PLAYERS[0],
     ) -> Union[Tensor, Dict[str, Tensor], List[BaseDataElement]]:
@@ -92,7 +92,7 @@ class GAN(BaseModel):
         return self.generator(self.noise(len(inputs)))
 
     def losses(self, real: Tensor, player: str) -> Dict[str, Tensor]:
-        """The losses of one player, of which the gradients are to reach its own parameters only."""
+        """The losses of one player, with a graph to its parameters; the generator's also reaches the discriminator."""
         if player == 'generator':
             return dict(loss_generator=self.loss.generator(self.scores(self.generator(self.noise(len(real))))))
         with torch.no_grad():

@@ -1,6 +1,6 @@
 """An optimizer for each part of a model that is trained by itself, such as the two networks of a GAN."""
 
-from typing import Optional
+from typing import Any, Optional
 
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
@@ -37,10 +37,10 @@ class OptimPerModule:
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
         """The wrappers, in the order of the config."""
-        model = model.module if is_model_wrapper(model) else model
+        owner: Any = model.module if is_model_wrapper(model) else model
         children = {
             name: child
-            for name, child in model.named_children()
+            for name, child in owner.named_children()
             if any(parameter.requires_grad for parameter in child.parameters())
         }
         wanted, found = f'a dict of {sorted(children)}', sorted(self.optim_wrapper_cfg)
