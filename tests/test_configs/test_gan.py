@@ -172,6 +172,12 @@ def _distances(log):
     return [line[DISTANCE] for line in lines if DISTANCE in line]
 
 
+def test_no_lenet_is_said_before_the_training(data, tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match='the checkpoint absent.pth is not there'):
+        train(NON_SATURATING, tmp_path / 'run', data, monkeypatch, **{'val_evaluator.checkpoint': 'absent.pth'})
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
 def test_tools(data, tmp_path, run_tool):
     """Trained, tested and reported as a user does; the test finds the distance of the last validation."""
     options = [f'{key}={value}' for key, value in SMALL.items()]
@@ -201,8 +207,9 @@ def test_comparison(data, tmp_path, monkeypatch):
         arm.cfg.visualizer.name = arm.cfg.experiment_name = f'test_comparison_{arm.label}'
     assert [arm.label for arm in arms] == list(names)
     experiment = Experiment(arms[0].cfg, arms, [0], tmp_path)
-    for run in experiment.prepare():
-        train_and_evaluate(run.folder)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):  # and back to that of the other tests
+        for run in experiment.prepare():
+            train_and_evaluate(run.folder)
     report = Report(experiment)
     assert (report.metric, report.rule) == (DISTANCE, 'less')
     assert report.missing == report.unpaired() == report.notes() == []
