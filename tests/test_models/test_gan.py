@@ -232,6 +232,8 @@ def test_two_processes_train_one_gan(tmp_path):
     start = two_gans.gan().state_dict()
     alone = [two_gans.train(two_gans.gan(), rank, steps=1) for rank in range(2)]
     for key, value in first['often'].items():
-        assert torch.equal(value, second['often'][key]) and not torch.equal(value, start[key]), key
+        assert torch.equal(value, second['often'][key]), key
+        # A constant added to all scores changes neither E D(G(z)) - E D(x) nor the gradient of D
+        assert torch.equal(value, start[key]) == (key == 'discriminator.layers.5.bias'), key
         # With SGD, the mean of the steps that each would have made by itself
         torch.testing.assert_close(first['once'][key], (alone[0][key] + alone[1][key]) / 2, atol=1e-6, rtol=1e-5)
