@@ -71,6 +71,7 @@ setup(
         'full': ['mmcv>=2.0.0,<2.2.0'],
         'demo': ['scikit-learn'],
         'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
+        'gan': ['torchmetrics>=1.4', 'tensorboard'],  # with the extra cls, whose MNIST and LeNet it uses
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
         'search': ['optuna>=3.6'],
         'ray': ['ray>=2.9'],

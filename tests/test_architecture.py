@@ -16,6 +16,7 @@ ROOMS = (
     'slf',
     'losses',
     'datasets',
+    'evaluation',
     'models',
     'hooks',
     'analysis',

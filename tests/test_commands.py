@@ -69,6 +69,11 @@ def test_import_registers_unless_the_command_does_it_later():
             0,
             'few holds 2 training and 1 test images',
         ),
+        (
+            ('digits_idx', '--out', 'few', '--num-train', '2', '--num-test', '1'),
+            0,
+            'few holds 2 training and 1 test images',
+        ),
         (('convert', 'extraction', 'absent', 'out.pth'), 1, 'absent'),
         (('draw', 'absent.py', 'absent.pth'), 1, 'absent.py'),
         (('export', 'absent.py', '--out', 'out.onnx'), 1, 'absent.py'),

@@ -126,7 +126,8 @@ def _parse(log: Path, line: str) -> Dict[str, Any]:
 
 
 def _is_training(record: Mapping[str, Any]) -> bool:
-    return 'lr' in record  # a validation has none, and its step counts epochs
+    # A validation has none, and its step counts epochs; several optimizers have one each, such as generator.lr
+    return any(key.rpartition('.')[2] == 'lr' for key in record)
 
 
 def _iteration(record: Mapping[str, Any]) -> int:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from ..hooks import precision_recall, weight_picture
 from ..hooks.precision_recall import FILE, draw_precision_recall
+from ..utils.metric_rule import rule_of
 from .collapse_history import build_balancers, diagnoses, periods
 from .config_changes import changes, find_dumped_config, find_own_config, load_base, load_dumped_config
 from .logs import WEIGHT, Curve, find_logs, part_names, read_curves, read_validations
@@ -159,8 +160,8 @@ def _breakable(key: str) -> Markup:
 
 def _summary(curves: Mapping[str, Curve], validations: Mapping[int, Mapping[str, float]]) -> Dict[str, str]:
     summary = {}
-    if 'loss' in curves:
-        summary['Iterations'] = str(curves['loss'].iters[-1])
+    if curves:
+        summary['Iterations'] = str(max(curve.iters[-1] for curve in curves.values()))
     if 'epoch' in curves:
         summary['Epochs'] = f'{curves["epoch"].values[-1]:g}'
     if 'time' in curves:
@@ -169,18 +170,17 @@ def _summary(curves: Mapping[str, Curve], validations: Mapping[int, Mapping[str,
         key = main_metric(validations) or ''
         values = [metrics[key] for metrics in validations.values() if key in metrics]
         summary[f'{key}, last'] = f'{values[-1]:.4f}'
-        summary[f'{key}, largest'] = f'{max(values):.4f}'
+        best, name = (min, 'smallest') if rule_of(key) == 'less' else (max, 'largest')
+        summary[f'{key}, {name}'] = f'{best(values):.4f}'
     return summary
 
 
 def _metrics(validations: Mapping[int, Mapping[str, float]]) -> Dict[str, Any]:
-    """A row for each validation; ``best`` is the largest value of each column."""
+    """A row for each validation; ``best`` is the best value of each column."""
     keys = list(dict.fromkeys(key for metrics in validations.values() for key in metrics if not OF_A_CLASS.match(key)))
-    return dict(
-        keys=keys,
-        rows=validations,
-        best={key: max(metrics[key] for metrics in validations.values() if key in metrics) for key in keys},
-    )
+    columns = {key: [metrics[key] for metrics in validations.values() if key in metrics] for key in keys}
+    best = {key: (min if rule_of(key) == 'less' else max)(values) for key, values in columns.items()}
+    return dict(keys=keys, rows=validations, best=best)
 
 
 def _classes(validations: Mapping[int, Mapping[str, float]]) -> List[Dict[str, Any]]:

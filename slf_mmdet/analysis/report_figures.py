@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from .logs import Curve
 
+PANELS = dict(loss='loss', loss_discriminator='discriminator loss', loss_generator='generator loss', lr='learning rate')
 Curves = Mapping[str, Curve]
 Validations = Mapping[int, Mapping[str, float]]
 
@@ -18,13 +19,13 @@ def main_metric(validations: Validations) -> Optional[str]:
 
 
 def draw_progress(runs: Mapping[str, Tuple[Curves, Validations]]) -> Optional[Figure]:
-    """Loss, learning rate and the main metric of runs, a line for each; ``None`` where the logs have none of them.
+    """Losses, learning rate and the main metric of runs, a line for each; ``None`` where the logs have none of them.
 
     Args:
         runs: name -> scalars and validations.
     """
     metric = next((key for _, validations in runs.values() for key in [main_metric(validations)] if key), None)
-    panels = [(key, title) for key, title in (('loss', 'loss'), ('lr', 'learning rate')) if _anywhere(runs, key)]
+    panels = [(key, title) for key, title in PANELS.items() if _anywhere(runs, key)]
     count = len(panels) + (metric is not None)
     if not count:
         return None
@@ -35,7 +36,7 @@ def draw_progress(runs: Mapping[str, Tuple[Curves, Validations]]) -> Optional[Fi
             if key in curves:
                 axes.plot(*curves[key], label=name, color=f'C{color}', linewidth=1)
         axes.set(title=title, xlabel='iteration')
-        if key == 'loss' and all((curves[key].values > 0).all() for curves, _ in runs.values() if key in curves):
+        if key != 'lr' and all((curves[key].values > 0).all() for curves, _ in runs.values() if key in curves):
             axes.set_yscale('log')
     if metric is not None:
         for color, (name, (_, validations)) in enumerate(runs.items()):

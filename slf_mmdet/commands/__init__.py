@@ -19,6 +19,7 @@ COMMANDS = dict(
     export='write a YOLOv1 as ONNX',
     convert='convert darknet weights of YOLOv1',
     digits='build the digits-VOC data set',
+    digits_idx='write digits of 28 x 28 pixels in the files of MNIST',
     configs='list, find and copy the configs of the package',
     doctor='diagnose the installation',
     version='print versions',

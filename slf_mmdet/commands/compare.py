@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--rule',
         choices=['greater', 'less'],
-        default='greater',
-        help='whether a greater or a smaller metric is better; used by --weights',
+        help='whether a greater or a smaller metric is better (default: less if its name has "loss", "distance", '
+        '"error" or "perplexity", else greater)',
     )
     parser.add_argument(
         '--weights',

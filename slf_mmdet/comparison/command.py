@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from mmengine.config import Config
 from rich.console import Console
 
+from ..utils.metric_rule import rule_of
 from . import (
     Arm,
     BalancerArm,
@@ -67,7 +68,8 @@ def tune(cfg: Config, args: argparse.Namespace, work_dir: Path, engine: Optional
     if args.weights == 'grid':
         chosen = tune_by_grid(cfg, weights, args, folder, engine, console, settings)
     else:
-        search = WeightSearch(cfg, weights, args.trials, args.tune_seeds, folder, args.metric, args.rule, **settings)
+        rule = args.rule or (rule_of(args.metric) if args.metric else 'greater')
+        search = WeightSearch(cfg, weights, args.trials, args.tune_seeds, folder, args.metric, rule, **settings)
         if engine is not None:
             console.print(f'Tuning the static weights: {args.trials} trials')
             search.run(engine, console)
@@ -94,12 +96,12 @@ def tune_by_grid(
         console.print(f'Tuning the static weights: {len(experiment.runs)} runs')
         if experiment.run(engine, console):
             raise ChildProcessError('a run of the tuning failed, so the best static weights are not known.')
-    report = Report(experiment, args.metric, split='val')
+    report = Report(experiment, args.metric, split='val', rule=args.rule)
     report.show(console)
     report.save()
     if report.missing:
         raise ValueError(f'the tuning is not finished, {len(report.missing)} runs are missing: run it first.')
-    best = (max if args.rule == 'greater' else min)(report.rows, key=lambda row: row.mean)
+    best = (max if report.rule == 'greater' else min)(report.rows, key=lambda row: row.mean)
     return next(point for point in points if point.label == best.label)
 
 
@@ -126,7 +128,7 @@ def compare(args: argparse.Namespace, options: Dict[str, Any]) -> int:
             arms.append(tune(cfg, args, work_dir, engine, console))
         experiment = Experiment(cfg, arms, args.seeds, work_dir)
         failed = [] if engine is None else experiment.run(engine, console)
-        report = Report(experiment, args.metric)
+        report = Report(experiment, args.metric, rule=args.rule)
         report.show(console)
         console.print('Written:', *report.save())
     return 1 if failed else 0

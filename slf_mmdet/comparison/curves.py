@@ -36,12 +36,13 @@ def first_reach(curve: Curve, level: float) -> Optional[float]:
     return None
 
 
-def time_to_reach(curves: Mapping[int, Curve], first: Mapping[int, Curve]) -> Optional[float]:
+def time_to_reach(curves: Mapping[int, Curve], first: Mapping[int, Curve], rule: str = 'greater') -> Optional[float]:
     """Median over the seeds of the share of the iterations after which an arm has the final value of the first arm.
 
     Args:
         curves: seed -> curve of the arm.
         first: seed -> curve of the first arm.
+        rule: ``'less'`` where a smaller value is better.
 
     Returns:
         inf where the arm does not reach it in the median; ``None`` where a curve has fewer than three points.
@@ -49,7 +50,9 @@ def time_to_reach(curves: Mapping[int, Curve], first: Mapping[int, Curve]) -> Op
     seeds = [seed for seed in curves if seed in first]
     if not seeds or any(len(each[seed]) < ENOUGH for each in (curves, first) for seed in seeds):
         return None
-    reached = [(first_reach(curves[seed], first[seed][-1][1]), first[seed][-1][0]) for seed in seeds]
+    sign = -1 if rule == 'less' else 1
+    rising = {seed: [(step, sign * value) for step, value in curves[seed]] for seed in seeds}
+    reached = [(first_reach(rising[seed], sign * first[seed][-1][1]), first[seed][-1][0]) for seed in seeds]
     return statistics.median(math.inf if step is None else step / last for step, last in reached)
 
 

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from ..utils.checks import is_number
 from ..utils.files import whole_file, write_text, writing
+from ..utils.metric_rule import rule_of
 from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment
@@ -88,6 +89,8 @@ class Report:
         metric: key of the evaluator's metrics, ``pascal_voc/mAP`` for instance; ``None`` takes the first key that
             ends with mAP, or the first one.
         split: ``'test'`` or ``'val'``: which of the two loops' metrics.
+        rule: whether a ``'greater'`` or a smaller (``'less'``) value is better; ``None`` for what the metric's name
+            says, see :func:`~slf_mmdet.utils.metric_rule.rule_of`.
 
     Attributes:
         missing: runs without a result, because they failed or have not finished.
@@ -97,7 +100,13 @@ class Report:
             finite value of it.
     """
 
-    def __init__(self, experiment: Experiment, metric: Optional[str] = None, split: str = 'test') -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        metric: Optional[str] = None,
+        split: str = 'test',
+        rule: Optional[str] = None,
+    ) -> None:
         self.experiment = experiment
         self.split = split
         found = {run: run.result() for run in experiment.runs}
@@ -117,6 +126,7 @@ class Report:
                 f'metric {metric!r} has no finite value in the finished runs {without}: leaving them out biases the '
                 f'means. Look at their logs in {experiment.work_dir}, or choose another metric; there are {keys}.'
             )
+        self.rule = rule or rule_of(self.metric)
         self.factor, self.unit = _scale(self.metric)
         self.curves = {
             arm.label: {
@@ -143,7 +153,7 @@ class Report:
             interval=confidence_interval(list(differences.values())),
             seconds={seed: result['seconds_per_iter'] for seed, result in ours.items()},
             overhead=math.exp(statistics.fmean(ratios)) if ratios else None,
-            reach=time_to_reach(self.curves[label], self.curves[self.experiment.arms[0].label]),
+            reach=time_to_reach(self.curves[label], self.curves[self.experiment.arms[0].label], self.rule),
         )
 
     def unpaired(self) -> List[str]:
@@ -201,11 +211,16 @@ class Report:
                 f'{max(shares.values()):.0%}: seeds {list(shares)}'
             )
 
+    @property
+    def _title(self) -> str:
+        """The metric, its unit, and which way is better where it is not the usual one."""
+        return f'{self.metric}{self.unit}' + (', less is better' if self.rule == 'less' else '')
+
     def table(self) -> List[List[str]]:
         """The table as text, with its header."""
         header = [
             'arm',
-            f'{self.metric}{self.unit}',
+            self._title,
             'seeds',
             f'vs. {self.experiment.arms[0].label}',
             '95 % interval',
@@ -269,7 +284,7 @@ class Report:
             with whole_file(paths[-2]) as partial:
                 save_curves(partial, drawn, self.metric)
             with whole_file(paths[-1]) as partial:
-                plot_curves(partial, drawn, f'{self.metric}{self.unit}')
+                plot_curves(partial, drawn, self._title)
         return paths
 
     def _markdown(self) -> str:
@@ -317,7 +332,7 @@ class Report:
         axes.set_yticks(range(len(names)), names)
         axes.invert_yaxis()
         axes.margins(y=0.15)
-        axes.set_xlabel(f'{self.metric}{self.unit}: runs, joined by\nseed (its number), and their mean', size='small')
+        axes.set_xlabel(f'{self._title}: runs, joined by\nseed (its number), and their mean', size='small')
         axes.grid(axis='x', alpha=0.3)
         figure.savefig(path, format='png', dpi=120)
         plt.close(figure)

@@ -30,7 +30,7 @@ def draw_image(
     canvas = _draw_background(image_size, rng)
     drawn: List[Tuple[int, Box]] = []
     for position, scan in enumerate(scans):
-        ink = _enlarge(scan / 16.0, int(rng.integers(digit_size[0], digit_size[1] + 1)), rng)
+        ink = enlarge(scan / 16.0, int(rng.integers(digit_size[0], digit_size[1] + 1)), rng)
         box = _find_place(ink.shape, [other for _, other in drawn], image_size, rng)
         if box is None:
             continue
@@ -81,7 +81,7 @@ def _draw_background(size: int, rng: np.random.Generator) -> np.ndarray:
     return canvas
 
 
-def _enlarge(scan: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
+def enlarge(scan: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:
     """Enlarges and slants a scan (8, 8) of [0, 1] smoothly, cropped to the ink that can be seen."""
     scale = side / 8
     slant = rng.uniform(-0.2, 0.2)

@@ -8,6 +8,7 @@ from .non_finite_guard import NonFiniteError, NonFiniteGuardHook
 from .precision_recall import PrecisionRecallHook
 from .random_state import RandomStateHook
 from .safe_resume import BrokenCheckpointError, SafeResumeHook
+from .sample_grid import SampleGridHook
 from .weight_picture import WeightPictureHook
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     'PrecisionRecallHook',
     'RandomStateHook',
     'SafeResumeHook',
+    'SampleGridHook',
     'WeightPictureHook',
     'diagnose',
 ]

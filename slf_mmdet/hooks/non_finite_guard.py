@@ -54,6 +54,9 @@ class NonFiniteGuardHook(Hook):
     With gradient accumulation all batches of the step are skipped. In distributed training all processes decide alike,
     by one all-reduce.
 
+    With several optimizers (mmengine's ``OptimWrapperDict``, as of a GAN) each of them counts its
+    own steps: one may be skipped while the others go on.
+
     With a gradient scaler (``AmpOptimWrapper``) gradients that overflow are left to the scaler; losses are checked
     nevertheless. The check synchronises with the GPU once per step.
 
@@ -77,19 +80,13 @@ class NonFiniteGuardHook(Hook):
         self.policy = policy
         self.max_in_a_row = max_in_a_row
         self.num_skipped = 0
-        self._in_a_row = 0
+        self._in_a_row: Dict[OptimWrapper, int] = {}
         self._batches: List[Batch] = []
         self._parts: Dict[str, Tensor] = {}
         self._buffers: Dict[str, Tensor] = {}
         self._handles: List[Any] = []
 
     def before_train(self, runner: Runner) -> None:
-        wrapper = runner.optim_wrapper
-        if isinstance(wrapper, OptimWrapperDict):
-            raise TypeError(
-                f'NonFiniteGuardHook supports a single optimizer, found {type(wrapper).__name__}. Remove the hook '
-                'from the config.'
-            )
         self.num_skipped = runner.message_hub.runtime_info.get(SKIPPED, 0)
         model = _unwrapped(runner)
         self._handles = [
@@ -100,13 +97,15 @@ class NonFiniteGuardHook(Hook):
             if isinstance(module, LossBalancer):
                 self._handles.append(module.register_forward_pre_hook(self._note_parts, with_kwargs=True))
         # mmengine calls no hook between backward pass and step; the attribute overrides the method of the wrapper
-        wrapper.step = functools.partial(self._step, runner, wrapper.step)
+        for wrapper in _wrappers(runner):
+            wrapper.step = functools.partial(self._step, runner, wrapper, wrapper.step)
 
     def after_train(self, runner: Runner) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        del runner.optim_wrapper.step
+        for wrapper in _wrappers(runner):
+            del wrapper.step
 
     def _before_forward(self, model: nn.Module, args: Any) -> None:
         if self.policy == 'skip' and model.training and not self._batches:
@@ -126,11 +125,11 @@ class NonFiniteGuardHook(Hook):
             self._batches.append(Batch(runner.iter, images, _watched(output), self._parts))
         self._parts = {}
 
-    def _step(self, runner: Runner, step: Callable, **kwargs: Any) -> None:
+    def _step(self, runner: Runner, wrapper: OptimWrapper, step: Callable, **kwargs: Any) -> None:
         batches, self._batches = self._batches, []
-        step_is_finite, parts_are_finite = self._are_finite(batches, runner.optim_wrapper)
+        step_is_finite, parts_are_finite = self._are_finite(batches, wrapper)
         if step_is_finite:
-            self._in_a_row = 0
+            self._in_a_row[wrapper] = 0
             if not parts_are_finite:
                 self._warn_of_parts(runner, batches)
             step(**kwargs)
@@ -143,20 +142,20 @@ class NonFiniteGuardHook(Hook):
                 "optim_wrapper.clip_grad=dict(max_norm=...) help if the training diverges; policy='skip' skips such "
                 'steps.'
             )
-        self._skip(runner, message)
+        self._skip(runner, wrapper, message)
 
-    def _skip(self, runner: Runner, message: str) -> None:
+    def _skip(self, runner: Runner, wrapper: OptimWrapper, message: str) -> None:
         for name, buffer in _float_buffers(_unwrapped(runner)):
             if buffer.shape == self._buffers[name].shape:
                 buffer.copy_(self._buffers[name])
             else:  # sized by this very step
                 buffer.data = self._buffers[name].clone()
         self.num_skipped += 1
-        self._in_a_row += 1
+        self._in_a_row[wrapper] = in_a_row = self._in_a_row.get(wrapper, 0) + 1
         runner.message_hub.update_info(SKIPPED, self.num_skipped)
-        if self._in_a_row >= self.max_in_a_row:
+        if in_a_row >= self.max_in_a_row:
             raise NonFiniteError(
-                f'NonFiniteGuardHook: {self._in_a_row} steps in a row were not finite (max_in_a_row='
+                f'NonFiniteGuardHook: {in_a_row} steps in a row were not finite (max_in_a_row='
                 f'{self.max_in_a_row}). The last one: {message}'
             )
         runner.logger.warning(f'NonFiniteGuardHook: step skipped ({self.num_skipped} so far): {message}')
@@ -189,6 +188,11 @@ class NonFiniteGuardHook(Hook):
         both = torch.stack(finite).int()
         dist.all_reduce(both, op='min')
         return both.bool().tolist()
+
+
+def _wrappers(runner: Runner) -> List[OptimWrapper]:
+    wrapper = runner.optim_wrapper
+    return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
 def _unwrapped(runner: Runner) -> nn.Module:

@@ -15,6 +15,15 @@ from .candidates import (
     mean_squared_error,
     probability_cross_entropy,
 )
+from .gan import (
+    AdversarialLoss,
+    LeastSquaresGANLoss,
+    MinimaxGANLoss,
+    NonSaturatingGANLoss,
+    WGANGPLoss,
+    WGANLoss,
+    gradient_penalty,
+)
 from .iou_balanced import IoUBalancedClsLoss, IoUBalancedSmoothL1Loss, iou_balanced_cls, iou_balanced_smooth_l1
 from .large_margin_softmax import LargeMarginLinear, large_margin_logits
 from .paper_stochastic import PaperStochasticLoss
@@ -25,6 +34,7 @@ from .yolov1 import YOLOV1Targets, yolov1_parts, yolov1_targets
 
 __all__ = [
     'AdaptiveRobustLoss',
+    'AdversarialLoss',
     'BiTemperedLoss',
     'CandidateMixture',
     'CategoricalHingeLoss',
@@ -34,16 +44,22 @@ __all__ = [
     'IoUBalancedClsLoss',
     'IoUBalancedSmoothL1Loss',
     'LargeMarginLinear',
+    'LeastSquaresGANLoss',
+    'MinimaxGANLoss',
+    'NonSaturatingGANLoss',
     'PaperStochasticLoss',
     'ProbabilityCrossEntropyLoss',
     'SmoothZeroOneLoss',
     'StochasticLoss',
+    'WGANGPLoss',
+    'WGANLoss',
     'YOLOV1Targets',
     'bi_tempered',
     'binary_bi_tempered',
     'categorical_hinge',
     'cosine_proximity',
     'general_robust',
+    'gradient_penalty',
     'iou_balanced_cls',
     'iou_balanced_smooth_l1',
     'large_margin_logits',

@@ -1,7 +1,21 @@
 """Backbones, heads and detectors, registered in mmdet's registries."""
 
 from .backbones import TorchVisionBackbone, YOLOV1Darknet
+from .dcgan import DCGANDiscriminator, DCGANGenerator
 from .detectors import YOLOV1, BalancedDetector
+from .gan import GAN
 from .heads import SLFClsHead, YOLOV1Head
+from .optim_per_module import OptimPerModule
 
-__all__ = ['YOLOV1', 'BalancedDetector', 'SLFClsHead', 'TorchVisionBackbone', 'YOLOV1Darknet', 'YOLOV1Head']
+__all__ = [
+    'GAN',
+    'YOLOV1',
+    'BalancedDetector',
+    'DCGANDiscriminator',
+    'DCGANGenerator',
+    'OptimPerModule',
+    'SLFClsHead',
+    'TorchVisionBackbone',
+    'YOLOV1Darknet',
+    'YOLOV1Head',
+]

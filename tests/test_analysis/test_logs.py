@@ -80,3 +80,15 @@ def test_keys_of_older_versions(tmp_path):
     curves = read_curves(tmp_path / 'scalars.json')
     assert curves['balance_a'].values.tolist() == [1.5] and curves['weights_entropy'].values.tolist() == [0.5]
     assert part_names(curves) == ('a',) and 'voc/x' in curves
+
+
+def test_iterations_of_a_run_with_two_optimizers(tmp_path):
+    """Each has its learning rate; a validation has none."""
+    lines = [
+        '{"generator.lr": 0.1, "discriminator.lr": 0.2, "loss_generator": 3.0, "iter": 1, "step": 1}',
+        '{"gan/frechet_distance": 7.0, "data_time": 0.1, "time": 0.2, "step": 1}',
+    ]
+    (tmp_path / 'scalars.json').write_text('\n'.join(lines) + '\n')
+    curves = read_curves(tmp_path / 'scalars.json')
+    assert curves['loss_generator'].values.tolist() == [3.0] and 'gan/frechet_distance' not in curves
+    assert read_validations(tmp_path / 'scalars.json') == {1: {'gan/frechet_distance': 7.0}}

@@ -108,6 +108,18 @@ def test_figure_of_progress():
     assert draw_progress({'a': ({}, {})}) is None
 
 
+def test_metric_of_which_less_is_better(tmp_path):
+    log = tmp_path / 'run' / '20260101_000000' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    lines = ['{"generator.lr": 0.1, "loss_generator": -1.0, "loss_discriminator": 2.0, "iter": 8, "step": 8}']
+    lines += [f'{{"frechet_distance": {value}, "step": {step}}}' for step, value in ((1, 9.5), (2, 4.25), (3, 6.0))]
+    log.write_text('\n'.join(lines) + '\n')
+    write_report([tmp_path / 'run'], tmp_path / 'report.html')
+    text = re.sub('<wbr>', '', (tmp_path / 'report.html').read_text())
+    assert 'frechet_distance, smallest' in text and 'frechet_distance, largest' not in text
+    assert '<td class="number best">4.2500</td>' in text and text.count('"number best"') == 1
+
+
 def test_several_runs(make_work_dir, browser, tmp_path):
     runs = [make_work_dir('static_seed0'), make_work_dir('slf_seed0', collapse=True)]
     write_report(runs, tmp_path / 'report.html')

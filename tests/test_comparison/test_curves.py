@@ -45,6 +45,12 @@ def test_time_to_reach():
     assert time_to_reach({0: fast[1:]}, first) is None  # two points are no curve
 
 
+def test_time_to_reach_where_less_is_better():
+    first = {0: [(10, 8.0), (20, 4.0), (40, 2.0)]}
+    assert time_to_reach({0: [(10, 6.0), (20, 2.0), (40, 1.0)]}, first, 'less') == pytest.approx(20 / 40)
+    assert time_to_reach({0: [(10, 9.0), (20, 6.0), (40, 3.0)]}, first, 'less') == math.inf
+
+
 def test_files(tmp_path):
     curves = dict(static={0: STATIC, 1: STATIC[:2]}, slf={0: [(10, 0.4), (20, 0.8)]})
     save_curves(tmp_path / 'curves.csv', curves, 'mAP')

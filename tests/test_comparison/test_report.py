@@ -223,3 +223,27 @@ def test_learning_curves(experiment):
     assert len(paths[3].read_text().splitlines()) == 1 + 6 * 3
     markdown = paths[0].read_text()
     assert '| x1.10 | 0.75 |' in markdown and 'has the final value of the first line' in ' '.join(markdown.split())
+
+
+def test_metric_of_which_less_is_better(experiment):
+    """Of 40, 30 and 20 the last is reached by the second arm at its second validation, 2 of 5 iterations."""
+    for label, curve in (('static', (40.0, 30.0, 20.0)), ('slf', (25.0, 20.0, 10.0))):
+        for seed in range(3):
+            finish(experiment, label, seed, 0.5, **{'gan/frechet_distance': curve[-1]})
+            (run,) = (run for run in experiment.runs if run.arm.label == label and run.seed == seed)
+            result = run.result()
+            steps = zip((1, 2, 5), curve)
+            result['validations'] = {step: {'gan/frechet_distance': value} for step, value in steps}
+            (run.folder / 'result.json').write_text(json.dumps(result))
+    report = Report(experiment, 'gan/frechet_distance')
+    assert report.rule == 'less'
+    assert [row.reach for row in report.rows] == [1.0, 0.4]
+    header, _, slf = report.table()
+    assert header[1] == 'gan/frechet_distance, less is better'
+    assert slf[1:4] == ['10.00 ± 0.00', '3', '-10.00'] and slf[-1] == '0.40'
+    assert report.verdicts() == [
+        'slf is significantly lower than static (-10.00 frechet_distance, -10.00 to -10.00, 3 seeds).'
+    ]
+    # The opposite, where the user says so: the first arm has its final value of 20 at once
+    assert [row.reach for row in Report(experiment, 'gan/frechet_distance', rule='greater').rows] == [0.2, 0.2]
+    assert Report(experiment).rule == 'greater' and Report(experiment).table()[0][1] == 'pascal_voc/mAP [%]'

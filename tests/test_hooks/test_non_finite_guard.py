@@ -6,13 +6,14 @@ import re
 import pytest
 import torch
 from mmdet.registry import MODELS
-from mmengine.optim import OptimWrapperDict
+from mmengine.model import BaseModel
+from torch import nn
 
 from slf_mmdet.balancers import LossBalancer
 from slf_mmdet.hooks import NonFiniteError, NonFiniteGuardHook
 
 from ..processes import run_in_two
-from .tiny_run import TinyDetector, build_runner, image
+from .tiny_run import DIM, TinyDetector, build_runner, image
 from .two_guards import process
 
 NAN, INF = float('nan'), float('inf')
@@ -303,11 +304,54 @@ def test_wrong_settings(kwargs, message):
         NonFiniteGuardHook(**kwargs)
 
 
-def test_several_optimizers_are_refused(tmp_path):
-    runner = build_runner(tmp_path, TinyDetector(STATIC), [image(0)])
-    runner.optim_wrapper = OptimWrapperDict()
-    with pytest.raises(TypeError, match='supports a single optimizer, found OptimWrapperDict'):
-        NonFiniteGuardHook().before_train(runner)
+class TwoPlayers(BaseModel):
+    """Two layers with an optimizer each; the loss of the second one is what a sample's fault is added to."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(DIM, 1), nn.Linear(DIM, 1)
+
+    def forward(self, inputs, data_samples, mode='loss', player='first'):
+        faults = sum(sample.get('fault', 0.0) for sample in data_samples) if player == 'second' else 0.0
+        return {f'loss_{player}': getattr(self, player)(inputs).square().mean() + faults}
+
+    def train_step(self, data, optim_wrapper):
+        for player, wrapper in optim_wrapper.items():
+            total, log = self.parse_losses(self(**data, mode='loss', player=player))
+            wrapper.update_params(total)
+        return log
+
+
+def two_players(tmp_path, images, guard):
+    torch.manual_seed(0)
+    model = TwoPlayers()
+    sgd = dict(optimizer=dict(type='SGD', lr=0.05))
+    runner = build_runner(tmp_path, model, images, guard)
+    runner.optim_wrapper = dict(constructor='OptimPerModule', first=sgd, second=sgd)
+    return runner, {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def test_one_of_several_optimizers_skips_its_step(tmp_path):
+    guard = NonFiniteGuardHook('skip')
+    runner, before = two_players(tmp_path, [image(0), image(1, NAN)], guard)
+    after = runner.train().state_dict()
+    assert guard.num_skipped == 1
+    assert not torch.equal(after['first.weight'], before['first.weight'])
+    assert torch.equal(after['second.weight'], before['second.weight'])
+    assert all('step' not in vars(wrapper) for wrapper in runner.optim_wrapper.values())
+
+
+def test_steps_in_a_row_are_those_of_an_optimizer(tmp_path):
+    runner, _ = two_players(tmp_path, [image(i, NAN) for i in range(10)], NonFiniteGuardHook('skip', max_in_a_row=3))
+    with pytest.raises(NonFiniteError, match=r'3 steps in a row were not finite \(max_in_a_row=3\)'):
+        runner.train()
+    assert runner.iter == 2
+
+
+def test_several_optimizers_raise(tmp_path):
+    runner, _ = two_players(tmp_path, [image(0), image(1, INF)], NonFiniteGuardHook('raise'))
+    with pytest.raises(NonFiniteError, match=r"loss 'loss_second' is inf.*images/0.jpg, images/1.jpg"):
+        runner.train()
 
 
 def test_two_processes_decide_alike(tmp_path):
