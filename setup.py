@@ -71,6 +71,7 @@ setup(
         'full': ['mmcv>=2.0.0,<2.2.0'],
         'demo': ['scikit-learn'],
         'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
+        'graphs': ['rdkit>=2023.9'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
         'docs': ['sphinx', 'furo', 'myst-nb', 'sphinx-copybutton', 'nbclient', 'ipykernel', 'pyyaml'],
         'dev': [
@@ -84,6 +85,7 @@ setup(
             'seaborn',  # mmdet's analyze_logs.py imports it
             'playwright',  # opens the report of a run; without a browser its test is skipped
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
+            'torch-geometric>=2.5',  # reference of the graph layers' tests
             'ruff',
             'mypy',
             'build',

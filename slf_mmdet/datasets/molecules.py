@@ -81,7 +81,8 @@ class MoleculeDataset(BaseDataset):
         self._columns = (smiles, target, split_column)
         self._random_split = (float(test_share), seed)
         self._fingerprint = (radius, min_molecules)
-        super().__init__(ann_file, **kwargs)
+        # A small data set: workers need not share its memory, and mmengine's serialisation would take seconds
+        super().__init__(ann_file, **{'serialize_data': False, **kwargs})
 
     def load_data_list(self) -> List[dict]:
         """One dict for each molecule of the split: ``features`` (D,), ``value``, ``smiles`` and ``line``."""
@@ -172,7 +173,8 @@ def _substructures(path: Path, molecules: List[_Molecule], radius: int) -> List[
         parsed = Chem.MolFromSmiles(molecule.smiles)
         if parsed is None or not parsed.GetNumAtoms():
             raise _bad(
-                path, f'line {molecule.line}: {molecule.smiles!r} is not a molecule in SMILES notation. Correct the line'
+                path,
+                f'line {molecule.line}: {molecule.smiles!r} is not a molecule in SMILES notation. Correct the line',
             )
         counts.append(generator.GetSparseCountFingerprint(parsed).GetNonzeroElements())
     return counts

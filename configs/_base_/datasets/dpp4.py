@@ -8,10 +8,16 @@ dataset = dict(
     pipeline=[dict(type='PackFeatures')],
 )
 train_dataloader = dict(
-    batch_size=200, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dict(dataset, split='train')
+    batch_size=200,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(dataset, split='train'),
 )
 val_dataloader = dict(
-    batch_size=500, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False), dataset=dict(dataset, split='test')
+    batch_size=500,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(dataset, split='test'),
 )
 test_dataloader = val_dataloader
 

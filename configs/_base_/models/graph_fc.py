@@ -1,1 +1,1 @@
-model = dict(type='GraphRegressor', layer=None, hidden_channels=(300,), loss=dict(type='MSELoss'))
+model = dict(type='GraphRegressor', loss=dict(type='MSELoss'))
