@@ -1,4 +1,4 @@
-"""Data sets: VOC folders and COCO json, checked when loaded; any set made imbalanced or split; one to build; molecules."""
+"""Data sets: VOC folders, COCO json and molecules, checked when loaded; any set made imbalanced or split; one built."""
 
 from .class_imbalanced import ClassImbalancedDataset
 from .coco import CheckedCocoDataset

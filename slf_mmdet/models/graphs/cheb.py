@@ -13,8 +13,8 @@ class ChebConv(nn.Module):
     r""":math:`\sum_{k < K} T_k(\tilde L) X \Theta_k + b`, a filter that is a polynomial of the Laplacian (Eq. 4).
 
     :math:`T_k` is the Chebyshev polynomial, :math:`T_k = 2 \tilde L T_{k-1} - T_{k-2}`, and
-    :math:`\tilde L = 2 L / \lambda_{max} - I`, which is :math:`-D^{-1/2} A D^{-1/2}` for the normalised Laplacian L with
-    the bound of 2 on its eigenvalues for :math:`\lambda_{max}`.
+    :math:`\tilde L = 2 L / \lambda_{max} - I`. With L the normalised Laplacian and the bound of its eigenvalues, 2, for
+    :math:`\lambda_{max}`, this is :math:`-D^{-1/2} A D^{-1/2}`.
 
     Args:
         in_channels: C.

@@ -10,7 +10,7 @@ from .locally_connected import sum_over_neighbors
 
 @MODELS.register_module()
 class EdgeConditionedConv(nn.Module):
-    r""":math:`y_i = \Theta_0 x_i + \frac 1 k \sum_{j \in N(i)} F(r_{ij}) x_j + b`, weights that a network makes (Eq. 1).
+    r""":math:`y_i = \Theta_0 x_i + \frac 1 k \sum_{j \in N(i)} F(r_{ij}) x_j + b`, weights made by a network (Eq. 1).
 
     F is a perceptron with one hidden layer. It maps the attribute of an edge, the correlation of its two features, to a
     matrix C x C'. The node itself has a matrix of its own, :math:`\Theta_0`.

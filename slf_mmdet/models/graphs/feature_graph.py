@@ -32,8 +32,8 @@ class FeatureGraph:
         constant = np.flatnonzero(np.ptp(features, axis=0) == 0)
         if len(constant):
             raise ValueError(
-                f'FeatureGraph: the features {constant[:10].tolist()} have one value in all {len(features)} samples, so '
-                'their correlations are undefined. Leave them out.'
+                f'FeatureGraph: the features {constant[:10].tolist()} have one value in all {len(features)} samples, '
+                'so their correlations are undefined. Leave them out.'
             )
         # Rounded, so that features of equal correlation come in the same order on every machine
         correlations = torch.from_numpy(np.corrcoef(features.astype(np.float64), rowvar=False).round(6)).float()
