@@ -11,7 +11,7 @@ from .feature_graph import FeatureGraph
 @MODELS.register_module()
 class FeaStConv(nn.Module):
     r""":math:`y_i = \frac 1 {|N(i)|} \sum_{j \in N(i)} \sum_m q_m(x_i, x_j) W_m x_j + b`, with
-    :math:`q = softmax_m(u_m^\top (x_j - x_i) + c_m)` (Eq. 3 and 7).
+    :math:`q = softmax_m(u_m^\top (x_j - x_i) + c_m)`.
 
     :math:`N(i)` are the node itself and its k neighbours.
 
