@@ -3,6 +3,7 @@
 import csv
 import gzip
 import math
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
@@ -182,11 +183,7 @@ def _substructures(path: Path, molecules: List[_Molecule], radius: int) -> List[
 
 def _frequent(counts: List[Dict[int, int]], is_train: np.ndarray, min_molecules: int) -> np.ndarray:
     """Counts of the substructures that are frequent in training and vary there, over their maximum there."""
-    training = [found for found, use in zip(counts, is_train) if use]
-    occurrences: Dict[int, int] = {}
-    for found in training:
-        for key in found:
-            occurrences[key] = occurrences.get(key, 0) + 1
+    occurrences = Counter(key for found, use in zip(counts, is_train) if use for key in found)
     kept = sorted(key for key, number in occurrences.items() if number >= min_molecules)
     features = np.array([[found.get(key, 0) for key in kept] for found in counts], dtype=np.float32)
     features = features.reshape(len(counts), len(kept))

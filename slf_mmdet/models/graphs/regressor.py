@@ -68,7 +68,7 @@ class GraphRegressor(BaseModel):
         self.register_buffer('neighbors', graph.neighbors)
         self.register_buffer('mean', torch.tensor(targets.mean(), dtype=torch.float32))
         self.register_buffer('std', torch.tensor(targets.std(), dtype=torch.float32))
-        widths = [1, *channels] if layer is not None else [1]
+        widths = [1] if layer is None else [1, *channels]
         self.graph_layers = nn.ModuleList(
             MODELS.build(dict(layer or {}, in_channels=inside, out_channels=outside, graph=graph))
             for inside, outside in zip(widths, widths[1:])

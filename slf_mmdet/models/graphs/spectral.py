@@ -12,7 +12,7 @@ from .feature_graph import FeatureGraph, normalized
 
 @MODELS.register_module()
 class SpectralConv(nn.Module):
-    r""":math:`y_o = \sum_c U \, diag(\theta_{co}) \, U^\top x_c + b_o`, one multiplier for each frequency (section 3.2).
+    r""":math:`y_o = \sum_c U \, diag(\theta_{co}) \, U^\top x_c + b_o`, a multiplier for each frequency (section 3.2).
 
     U holds eigenvectors of the normalised Laplacian :math:`I - D^{-1/2} A D^{-1/2}`, smallest eigenvalue, or frequency,
     first. They are part of the checkpoint: a basis of equal eigenvalues is not unique, and the multipliers are for this
