@@ -197,7 +197,7 @@ def test_losses_are_arms_of_a_comparison(folder, tmp_path, monkeypatch):
     assert len({result['fingerprint'] for result in results}) == 1  # the same molecules in the same order
     assert results[0]['fingerprint'] not in (None, '')
     report = Report(experiment)
-    assert report.metric == 'regression/squared_correlation' and not report.missing
+    assert (report.metric, report.unit) == ('regression/squared_correlation', ' [%]') and not report.missing
     assert [row.label for row in report.rows] == ['mse', 'slf', *ARMS]
     losses = [load_loss(run.folder / 'config.py') for run in experiment.runs]
     assert losses == ['MSELoss', 'StochasticLoss', *ARMS.values()]
