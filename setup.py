@@ -72,6 +72,7 @@ setup(
         'demo': ['scikit-learn'],
         'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
         'gan': ['torchmetrics>=1.4', 'tensorboard'],  # with the extra cls, whose MNIST and LeNet it uses
+        'graphs': ['rdkit>=2023.9'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
         'search': ['optuna>=3.6'],
         'ray': ['ray>=2.9'],
@@ -87,6 +88,7 @@ setup(
             'seaborn',  # mmdet's analyze_logs.py imports it
             'playwright',  # opens the report of a run; without a browser its test is skipped
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
+            'torch-geometric>=2.5',  # reference of the graph layers' tests
             'ruff',
             'mypy',
             'build',

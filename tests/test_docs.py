@@ -12,7 +12,10 @@ from nbclient import NotebookClient
 from .helpers import ROOT, run_python
 
 DOCS = ROOT / 'docs'
-LISTED = ('balancers', 'slf', 'losses', 'datasets', 'hooks', 'models.detectors', 'models.heads', 'models.backbones')
+LISTED = (
+    *('balancers', 'slf', 'losses', 'datasets', 'hooks', 'evaluation'),
+    *('models.detectors', 'models.heads', 'models.backbones', 'models.graphs'),
+)
 
 
 def test_tutorial(tmp_path, monkeypatch):

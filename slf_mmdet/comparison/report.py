@@ -356,7 +356,7 @@ def _reach(share: Optional[float]) -> str:
 
 
 def _scale(metric: str) -> Tuple[float, str]:
-    """Factor and unit for display: precision and recall are shown in percent."""
+    """Factor and unit for display: precision, recall and squared correlation are shown in percent."""
     if metric.startswith(_PERCENT):
         return 1.0, ' [%]'
-    return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall)[^/]*$', metric) else (1.0, '')
+    return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall|squared_correlation)[^/]*$', metric) else (1.0, '')

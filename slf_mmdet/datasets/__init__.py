@@ -1,9 +1,11 @@
-"""Data sets: VOC folders and COCO json, checked when loaded; any set made imbalanced or split; one to build."""
+"""Data sets: VOC folders, COCO json and molecules, checked when loaded; any set made imbalanced or split; one built."""
 
 from .class_imbalanced import ClassImbalancedDataset
 from .coco import CheckedCocoDataset
 from .findings import BadDataError, Finding
 from .held_out_split import HeldOutSplit
+from .molecules import MoleculeDataset
+from .pack_features import PackFeatures
 from .shuffle_instances import ShuffleInstances
 from .voc import CheckedVOCDataset
 
@@ -15,5 +17,7 @@ __all__ = [
     'ClassImbalancedDataset',
     'Finding',
     'HeldOutSplit',
+    'MoleculeDataset',
+    'PackFeatures',
     'ShuffleInstances',
 ]

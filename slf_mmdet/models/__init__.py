@@ -1,9 +1,10 @@
-"""Backbones, heads and detectors, registered in mmdet's registries."""
+"""Backbones, heads, detectors and a regressor, registered in mmdet's registries."""
 
 from .backbones import TorchVisionBackbone, YOLOV1Darknet
 from .dcgan import DCGANDiscriminator, DCGANGenerator
 from .detectors import YOLOV1, BalancedDetector
 from .gan import GAN
+from .graphs import GraphRegressor
 from .heads import SLFClsHead, YOLOV1Head
 from .optim_per_module import OptimPerModule
 
@@ -13,6 +14,7 @@ __all__ = [
     'BalancedDetector',
     'DCGANDiscriminator',
     'DCGANGenerator',
+    'GraphRegressor',
     'OptimPerModule',
     'SLFClsHead',
     'TorchVisionBackbone',

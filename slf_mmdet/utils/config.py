@@ -91,6 +91,16 @@ def settings_of(kind: Any) -> Optional[List[str]]:
     return None
 
 
+def with_sizes(loss: Any, size: int) -> Dict[str, Any]:
+    """The config of a loss with its settings that are the size of a prediction, where it does not give them.
+
+    These are ``feature_dim`` of ``StochasticLoss`` and ``num_channels`` of ``AdaptiveRobustLoss``.
+    """
+    kind = MODELS.get(loss['type']) if isinstance(loss.get('type'), str) else loss.get('type')
+    sizes = {name: size for name in ('feature_dim', 'num_channels') if name in (settings_of(kind) or ())}
+    return {**sizes, **loss}
+
+
 def _is_a(found: Any, base: type) -> bool:
     return inspect.isclass(found) and issubclass(found, base)
 

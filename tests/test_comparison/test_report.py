@@ -109,6 +109,7 @@ def test_a_smaller_network_is_another_one():
 @pytest.mark.parametrize(
     ('metric', 'value', 'shown', 'title'),
     [
+        ('regression/squared_correlation', 0.64236, '64.24', 'regression/squared_correlation [%]'),
         ('accuracy/top1', 98.519, '98.52', 'accuracy/top1 [%]'),  # mmpretrain's are in percent
         ('multi-label/mAP', 61.5, '61.50', 'multi-label/mAP [%]'),
         ('coco/bbox_mAP_50', 0.617, '61.70', 'coco/bbox_mAP_50 [%]'),

@@ -58,7 +58,8 @@ def build(make_voc, obj):
 def test_every_file_is_tested():
     # built and trained in test_configs/test_classification.py
     classification = {'mnist_32', 'mnist_32_imbalanced', 'cifar10_32', 'cifar100_32'}
-    assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification}
+    graphs = {'dpp4', 'lipophilicity'}  # in test_configs/test_graphs.py
+    assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification, *graphs}
 
 
 def test_common_settings(name):

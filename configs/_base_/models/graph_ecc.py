@@ -1,0 +1,1 @@
+model = dict(type='GraphRegressor', layer=dict(type='EdgeConditionedConv'), loss=dict(type='MSELoss'))

@@ -1,0 +1,1 @@
+model = dict(type='GraphRegressor', layer=dict(type='GraphLocallyConnected'), loss=dict(type='MSELoss'))

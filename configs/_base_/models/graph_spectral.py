@@ -1,0 +1,1 @@
+model = dict(type='GraphRegressor', layer=dict(type='SpectralConv', num_frequencies=200), loss=dict(type='MSELoss'))

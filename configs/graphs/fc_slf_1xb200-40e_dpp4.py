@@ -1,0 +1,2 @@
+_base_ = ['./fc_mse_1xb200-40e_dpp4.py', '../_base_/losses/regression/slf.py']
+model = dict(loss=_base_.loss)

@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/models/graph_feastnet.py',
+    '../_base_/datasets/dpp4.py',
+    '../_base_/schedules/adam_40e.py',
+    '../_base_/regression_runtime.py',
+]
+model = dict(training_set=_base_.train_dataloader.dataset)
