@@ -3,5 +3,14 @@
 from .backbones import TorchVisionBackbone, YOLOV1Darknet
 from .detectors import YOLOV1, BalancedDetector
 from .heads import SLFClsHead, YOLOV1Head
+from .translation import Translator
 
-__all__ = ['YOLOV1', 'BalancedDetector', 'SLFClsHead', 'TorchVisionBackbone', 'YOLOV1Darknet', 'YOLOV1Head']
+__all__ = [
+    'YOLOV1',
+    'BalancedDetector',
+    'SLFClsHead',
+    'TorchVisionBackbone',
+    'Translator',
+    'YOLOV1Darknet',
+    'YOLOV1Head',
+]

@@ -55,7 +55,7 @@ class SLFClsHead(BaseModule):
         self.classifier = MODELS.build(
             dict(classifier), default_args=dict(in_features=in_channels, out_features=num_classes)
         )
-        self.loss_module = MODELS.build(loss, default_args=_sizes(loss, num_classes))
+        self.loss_module = MODELS.build(loss, default_args=class_sizes(loss, num_classes))
 
     def forward(self, feats: Union[Tensor, Tuple[Tensor, ...]]) -> Tensor:
         """Logits ``(N, C)`` without a margin; ``feats`` as in :meth:`loss`."""
@@ -106,7 +106,7 @@ class SLFClsHead(BaseModule):
         return self.hidden(vector)
 
 
-def _sizes(loss: ConfigType, num_classes: int) -> Dict[str, int]:
+def class_sizes(loss: ConfigType, num_classes: int) -> Dict[str, int]:
     """The arguments of this loss that are the number of classes."""
     kind = loss.get('type')
     if isinstance(kind, str):
