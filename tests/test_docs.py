@@ -12,6 +12,7 @@ from nbclient import NotebookClient
 
 DOCS = ROOT / 'docs'
 LISTED = ('balancers', 'slf', 'losses', 'datasets', 'hooks', 'models.detectors', 'models.heads', 'models.backbones')
+LISTED += ('evaluation', 'models.translation')
 
 
 def test_tutorial(tmp_path, monkeypatch):

@@ -48,8 +48,8 @@ class BLEUMetric(BaseMetric):
 def sentence_bleu(hypotheses: Tensor, references: Tensor) -> Tensor:
     """BLEU of each sequence of tokens, in [0, 1].
 
-    Counts of n-grams of 2 to 4 tokens are smoothed by adding 1 (Lin and Och, COLING 2004), as a single sentence often
-    has none in common with its reference.
+    To the counts of n-grams of 2 to 4 tokens 1 is added, found and right ones both (Lin and Och, COLING 2004), as a
+    single sentence often has none in common with its reference.
 
     Args:
         hypotheses: ids ``(N, T)``; a sequence ends before its first end-of-sentence or padding token.

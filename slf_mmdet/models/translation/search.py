@@ -30,17 +30,18 @@ def beam_search(
         Ids ``(N, T)``, with end token, padded.
     """
     count, vocab = len(source), network.vocab_size
-    state = _rows(network.start(source), torch.arange(count, device=source.device).repeat_interleave(beam_size))
+    device = source.device
+    state = _rows(network.start(source), torch.arange(count, device=device).repeat_interleave(beam_size))
+    searched = torch.arange(count, device=device)  # the sentences whose search has not ended, M of them
     prefixes = source.new_full((count, beam_size, 1), BOS)
-    scores = torch.full((count, beam_size), -torch.inf, device=source.device)
+    scores = network.output.bias.new_full((count, beam_size), -torch.inf)
     scores[:, 0] = 0  # all prefixes are the same one
+    finished = source.new_zeros(count)
     best = source.new_full((count, max_length), PAD)
     best_score = scores.new_full((count,), -torch.inf)
-    finished = source.new_zeros(count)
-    first_row = torch.arange(count, device=source.device).unsqueeze(1) * beam_size
     for length in range(1, max_length + 1):
         features, state = network.decode(state, prefixes[:, :, -1].reshape(-1, 1))
-        log_probs = network.log_probs(features[:, -1]).view(count, beam_size, vocab)
+        log_probs = network.log_probs(features[:, -1]).view(-1, beam_size, vocab)
         if length == max_length:
             log_probs[:, :, EOS + 1 :] = -torch.inf
         # Of 2 K continuations at most K end, one of each prefix
@@ -48,19 +49,19 @@ def beam_search(
         beam, token = index // vocab, index % vocab
         extended = torch.cat([prefixes.gather(1, beam.unsqueeze(-1).expand(-1, -1, length)), token.unsqueeze(-1)], -1)
         ends = (token == EOS) & top.isfinite()
-        done = finished >= beam_size
-        ended = ends[:, :beam_size] & ~done.unsqueeze(1)
+        ended = ends[:, :beam_size]
         value, which = (top[:, :beam_size] / length**length_penalty).masked_fill(~ended, -torch.inf).max(1)
-        better = value > best_score
-        best_score = torch.where(better, value, best_score)
-        best[better, :length] = extended[better, which[better], 1:]
-        best[better, length:] = PAD
-        finished += ended.sum(1)
-        if (finished >= beam_size).all():
+        (better,) = (value > best_score[searched]).nonzero(as_tuple=True)
+        best_score[searched[better]] = value[better]
+        best[searched[better], :length] = extended[better, which[better], 1:]
+        finished = finished + ended.sum(1)
+        (kept,) = (finished < beam_size).nonzero(as_tuple=True)
+        if length == max_length or not len(kept):
             break
-        scores, which = top.masked_fill(ends, -torch.inf).topk(beam_size)
-        prefixes = extended.gather(1, which.unsqueeze(-1).expand(-1, -1, length + 1))
-        state = _rows(state, (first_row + beam.gather(1, which)).flatten())
+        scores, which = top.masked_fill(ends, -torch.inf)[kept].topk(beam_size)
+        prefixes = extended[kept].gather(1, which.unsqueeze(-1).expand(-1, -1, length + 1))
+        state = _rows(state, (kept.unsqueeze(1) * beam_size + beam[kept].gather(1, which)).flatten())
+        searched, finished = searched[kept], finished[kept]
     return best[:, : int((best != PAD).sum(1).max())]
 
 
