@@ -27,7 +27,7 @@ class BLEUMetric(BaseMetric):
         ImportError: sacrebleu is not installed.
     """
 
-    default_prefix = None
+    default_prefix = ''
 
     def __init__(self, lowercase: bool = False, tokenize: str = '13a', **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -6,6 +6,8 @@ from mmdet.registry import DATASETS
 from slf_mmdet.datasets import BadDataError
 from slf_mmdet.datasets.bpe import BOS, EOS, MIN_SIZE, PAD, load_bpe
 
+pytest.importorskip('tokenizers', reason="needs tokenizers: pip install 'slf-mmdet[text]'")
+
 WORDS = 'hund katze maus haus baum dog cat mouse house tree'
 
 

@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from ...utils.checks import is_count, is_number, require
@@ -68,7 +69,8 @@ class Translator(BaseModel):
 
         Args:
             inputs: source ids ``(N, S)`` of the data preprocessor.
-            data_samples: of the data set; with ``mode='predict'`` each gets the text ``prediction``.
+            data_samples: of the data set; with ``mode='predict'`` each gets the text ``prediction``. ``None`` makes new
+                ones.
             targets: target ids ``(N, T)``, for ``'loss'`` and ``'tensor'``.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``, which gives the logits ``(N, T, V)``.
 
@@ -77,9 +79,10 @@ class Translator(BaseModel):
         """
         require(mode in MODES, type(self).__name__, 'mode', f'one of {MODES}', mode)
         if mode == 'predict':
-            for sample, text in zip(data_samples or (), self._translate(inputs)):
+            samples = [BaseDataElement() for _ in inputs] if data_samples is None else data_samples
+            for sample, text in zip(samples, self._translate(inputs)):
                 sample.prediction = text
-            return data_samples or []
+            return samples
         if targets is None:
             raise ValueError(f'Translator: mode={mode!r} needs targets: the data samples have no text "target".')
         if mode == 'loss':

@@ -13,6 +13,8 @@ from slf_mmdet.losses import critic_loss, critic_targets, expected_value, reinfo
 from slf_mmdet.models.translation import ActorCritic, Mixer, SequenceSoftmaxMargin, TeacherForcing
 from slf_mmdet.models.translation.objectives import mixer
 
+pytest.importorskip('sacrebleu', reason="needs sacrebleu: pip install 'slf-mmdet[text]'")
+
 LENGTH = 3
 ALL = all_translations(LENGTH, cut=True)
 CRITIC = dict(type='LSTMSeq2Seq', embed_dims=8, hidden_dims=8, dropout=0.0)
@@ -53,7 +55,7 @@ def test_expected_gradient_of_reinforce_by_enumeration(build):
 @pytest.mark.parametrize('delta', [1, 2, 9])
 def test_gradient_of_mixer_by_enumeration(build, delta, monkeypatch):
     """Drawn many times; the last delta tokens of a reference of three are left to the network."""
-    network = build(scale=1.5)
+    network = build()
     loss = Mixer(network, delta, max_length=LENGTH).double().eval()  # its schedule does not go on
     forced = max(3 - delta, 0)
     given = (ALL[:, :forced] == TARGET[0, :forced]).all(1)

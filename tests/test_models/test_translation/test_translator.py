@@ -9,6 +9,8 @@ from toy import all_translations
 from slf_mmdet.datasets.bpe import EOS, PAD
 from slf_mmdet.models.translation import beam_search
 
+pytest.importorskip('tokenizers', reason="needs tokenizers: pip install 'slf-mmdet[text]'")
+
 SENTENCES = ['ein hund', 'eine katze im haus']
 
 
@@ -49,6 +51,7 @@ def test_predicts_what_beam_search_finds(model):
     samples = model.eval()(**data, mode='predict')
     tokens = beam_search(model.network, data['inputs'], 5, 5)
     assert [sample.prediction for sample in samples] == model.data_preprocessor.decode(tokens)
+    assert [sample.prediction for sample in model(data['inputs'], mode='predict')] == [s.prediction for s in samples]
     model.train()
     assert model.translate(SENTENCES) == [sample.prediction for sample in samples]
     assert model.training

@@ -27,7 +27,7 @@ class ActorCritic(SampledLoss):
     loss of tokens keeps it near the reference.
 
     In the last ``critic_iters`` iterations of the warm-up the critic is trained, too; the paper keeps the actor fixed
-    meanwhile. Distributed training needs ``find_unused_parameters=True``, as the critic waits.
+    meanwhile.
 
     Args:
         network, loss, warmup_iters, max_length: see :class:`SampledLoss`.

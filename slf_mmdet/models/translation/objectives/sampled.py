@@ -13,7 +13,8 @@ from .teacher_forcing import TeacherForcing
 class SampledLoss(TeacherForcing):
     """A loss that compares translations which the network draws with the reference, after a phase of teacher forcing.
 
-    An untrained network draws nothing that resembles the reference.
+    An untrained network draws nothing that resembles the reference. Distributed training needs
+    ``find_unused_parameters=True``, as parameters of the loss wait for the end of that phase.
 
     Args:
         network, loss: see :class:`TeacherForcing`.
