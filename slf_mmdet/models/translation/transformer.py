@@ -46,17 +46,12 @@ class TransformerSeq2Seq(Seq2Seq):
         right = embed_dims % 2 == 0 and embed_dims % num_heads == 0
         require(right, owner, 'embed_dims', f'even and a multiple of num_heads={num_heads}', embed_dims)
         require(is_count(feedforward_dims), owner, 'feedforward_dims', 'an integer >= 1', feedforward_dims)
-        settings = dict(batch_first=True, norm_first=True)
         sizes = (embed_dims, num_heads, feedforward_dims, dropout)
-        self.encoder = nn.TransformerEncoder(
-            nn.TransformerEncoderLayer(*sizes, **settings),
-            num_layers,
-            nn.LayerNorm(embed_dims),
-            enable_nested_tensor=False,
-        )
-        self.decoder = nn.TransformerDecoder(
-            nn.TransformerDecoderLayer(*sizes, **settings), num_layers, nn.LayerNorm(embed_dims)
-        )
+        encoder_layer = nn.TransformerEncoderLayer(*sizes, batch_first=True, norm_first=True)
+        decoder_layer = nn.TransformerDecoderLayer(*sizes, batch_first=True, norm_first=True)
+        norms = [nn.LayerNorm(embed_dims) for _ in range(2)]
+        self.encoder = nn.TransformerEncoder(encoder_layer, num_layers, norms[0], enable_nested_tensor=False)
+        self.decoder = nn.TransformerDecoder(decoder_layer, num_layers, norms[1])
         for parameter in (*self.encoder.parameters(), *self.decoder.parameters()):
             if parameter.dim() > 1:  # layers are copies of one another
                 nn.init.xavier_uniform_(parameter)
