@@ -12,7 +12,7 @@ install: $(STAMP)  ## the package with its pinned dependencies, in .venv
 $(STAMP): setup.py pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --upgrade pip
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[lite,dev,cls,gan,graphs,onnx,docs]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[lite,dev,cls,gan,graphs,text,onnx,docs]"
 	touch $@
 
 demo: install  ## train, test and draw a small YOLO with learned loss weights on handwritten digits

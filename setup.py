@@ -73,6 +73,7 @@ setup(
         'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
         'gan': ['torchmetrics>=1.4', 'tensorboard'],  # with the extra cls, whose MNIST and LeNet it uses
         'graphs': ['rdkit>=2023.9'],
+        'text': ['tokenizers', 'sacrebleu'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
         'search': ['optuna>=3.6'],
         'ray': ['ray>=2.9'],

@@ -14,7 +14,7 @@ from .helpers import ROOT, run_python
 DOCS = ROOT / 'docs'
 LISTED = (
     *('balancers', 'slf', 'losses', 'datasets', 'hooks', 'evaluation'),
-    *('models.detectors', 'models.heads', 'models.backbones', 'models.graphs'),
+    *('models.detectors', 'models.heads', 'models.backbones', 'models.graphs', 'models.translation'),
 )
 
 

@@ -6,6 +6,7 @@ from .findings import BadDataError, Finding
 from .held_out_split import HeldOutSplit
 from .molecules import MoleculeDataset
 from .pack_features import PackFeatures
+from .parallel_text import ParallelTextDataset
 from .shuffle_instances import ShuffleInstances
 from .voc import CheckedVOCDataset
 
@@ -19,5 +20,6 @@ __all__ = [
     'HeldOutSplit',
     'MoleculeDataset',
     'PackFeatures',
+    'ParallelTextDataset',
     'ShuffleInstances',
 ]

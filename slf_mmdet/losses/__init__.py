@@ -27,8 +27,11 @@ from .gan import (
 from .iou_balanced import IoUBalancedClsLoss, IoUBalancedSmoothL1Loss, iou_balanced_cls, iou_balanced_smooth_l1
 from .large_margin_softmax import LargeMarginLinear, large_margin_logits
 from .paper_stochastic import PaperStochasticLoss
+from .policy_gradient import critic_loss, critic_targets, expected_value, reinforce
 from .smooth_zero_one import SmoothZeroOneLoss, smooth_zero_one
+from .smoothed_cross_entropy import SmoothedCrossEntropyLoss
 from .soft_ap import soft_average_precision
+from .softmax_margin import SoftmaxMarginLoss, softmax_margin
 from .stochastic import StochasticLoss
 from .yolov1 import YOLOV1Targets, yolov1_parts, yolov1_targets
 
@@ -50,6 +53,8 @@ __all__ = [
     'PaperStochasticLoss',
     'ProbabilityCrossEntropyLoss',
     'SmoothZeroOneLoss',
+    'SmoothedCrossEntropyLoss',
+    'SoftmaxMarginLoss',
     'StochasticLoss',
     'WGANGPLoss',
     'WGANLoss',
@@ -58,6 +63,9 @@ __all__ = [
     'binary_bi_tempered',
     'categorical_hinge',
     'cosine_proximity',
+    'critic_loss',
+    'critic_targets',
+    'expected_value',
     'general_robust',
     'gradient_penalty',
     'iou_balanced_cls',
@@ -66,9 +74,11 @@ __all__ = [
     'mean_absolute_error',
     'mean_squared_error',
     'probability_cross_entropy',
+    'reinforce',
     'robust_nll',
     'smooth_zero_one',
     'soft_average_precision',
+    'softmax_margin',
     'yolov1_parts',
     'yolov1_targets',
 ]

@@ -70,6 +70,19 @@ def _check_probabilities(target: Tensor, sum_to_one: bool) -> None:
             raise ValueError(f'{what} those of a sample must sum to 1, found {low if low < 1 - _ROUNDING else high:g}.')
 
 
+def exclusive_target(target: Tensor, pred: Tensor) -> Tensor:
+    """Targets of exclusive classes as torch's cross-entropy takes them: indices ``(N,)`` or probabilities ``(N, C)``.
+
+    Raises:
+        ValueError: the predictions ``(N, C)`` are of one class, or the target has another shape, or a value out of its
+            range; see :func:`one_hot_target`.
+    """
+    require_several_classes(pred)
+    if target.shape == pred.shape[:-1]:
+        return checked_labels(target, pred.shape[-1])
+    return one_hot_target(target, pred, background=False)
+
+
 def require_several_classes(pred: Tensor) -> None:
     """Checks that exclusive classes are at least two.
 

@@ -1,4 +1,4 @@
-"""Backbones, heads, detectors and a regressor, registered in mmdet's registries."""
+"""Backbones, heads, detectors, and the models of other tasks, registered in mmdet's registries."""
 
 from .backbones import TorchVisionBackbone, YOLOV1Darknet
 from .dcgan import DCGANDiscriminator, DCGANGenerator
@@ -7,6 +7,7 @@ from .gan import GAN
 from .graphs import GraphRegressor
 from .heads import SLFClsHead, YOLOV1Head
 from .optim_per_module import OptimPerModule
+from .translation import Translator
 
 __all__ = [
     'GAN',
@@ -18,6 +19,7 @@ __all__ = [
     'OptimPerModule',
     'SLFClsHead',
     'TorchVisionBackbone',
+    'Translator',
     'YOLOV1Darknet',
     'YOLOV1Head',
 ]

@@ -56,10 +56,11 @@ def build(make_voc, obj):
 
 
 def test_every_file_is_tested():
-    # built and trained in test_configs/test_classification.py
+    # built and trained in test_configs/test_classification.py and test_translation.py
     classification = {'mnist_32', 'mnist_32_imbalanced', 'cifar10_32', 'cifar100_32'}
     graphs = {'dpp4', 'lipophilicity'}  # in test_configs/test_graphs.py
-    assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification, *graphs}
+    translation = {'multi30k_de_en', 'multi30k_10k_de_en'}
+    assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification, *graphs, *translation}
 
 
 def test_common_settings(name):

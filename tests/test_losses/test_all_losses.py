@@ -25,6 +25,7 @@ SIGMOID += [dict(type='AdaptiveRobustLoss', activation='sigmoid', **FIXED), dict
 SIGMOID += [dict(type='IoUBalancedClsLoss', gamma=2.0, alpha=0.25)]
 SOFTMAX = [*CLASSES, dict(type='AdaptiveRobustLoss', activation='softmax', **FIXED)]
 SOFTMAX += [dict(type='IoUBalancedClsLoss', use_sigmoid=False)]
+SOFTMAX += [dict(type='SmoothedCrossEntropyLoss', label_smoothing=0.1), dict(type='SoftmaxMarginLoss')]
 MIXTURES = [
     dict(type=kind, feature_dim=C, use_sigmoid=sigmoid, candidates=[dict(c, use_sigmoid=sigmoid) for c in FIVE])
     for kind in ('StochasticLoss', 'PaperStochasticLoss')
@@ -39,6 +40,7 @@ OF_BOXES = [
 ]
 # A row of zeros, which the background is, has no meaning to them
 WITHOUT_BACKGROUND = ('SmoothZeroOneLoss', 'BiTemperedLoss', 'IoUBalancedClsLoss')
+WITHOUT_BACKGROUND += ('SmoothedCrossEntropyLoss', 'SoftmaxMarginLoss')
 of_classes = pytest.mark.parametrize('config', OF_CLASSES, ids=str)
 of_any = pytest.mark.parametrize('config', [*OF_CLASSES, *OF_BOXES], ids=str)
 

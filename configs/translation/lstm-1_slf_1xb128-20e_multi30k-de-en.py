@@ -1,0 +1,2 @@
+_base_ = ['./lstm-1_ce_1xb128-20e_multi30k-de-en.py', '../_base_/losses/translation/slf.py']
+model = dict(loss=dict(_delete_=True, **_base_.loss))
