@@ -343,4 +343,4 @@ def _scale(metric: str) -> Tuple[float, str]:
     """Factor and unit for display: precision and recall are shown in percent."""
     if metric.startswith(_PERCENT):
         return 1.0, ' [%]'
-    return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall)[^/]*$', metric) else (1.0, '')
+    return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall|ACC|NMI|ARI)[^/]*$', metric) else (1.0, '')

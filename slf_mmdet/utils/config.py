@@ -68,6 +68,19 @@ def build_component(cfg: Any, key: str, base: type, **default_args: Any) -> Any:
     return TASK_UTILS.build(cfg, default_args=filled)
 
 
+def build_class_loss(cfg: Any, num_classes: int) -> Any:
+    """Builds a loss of class scores, with the number of classes filled in where it takes one that is not given.
+
+    Args:
+        cfg: its config, ``dict(type=..., ...)``.
+        num_classes: size of a sample's scores: ``feature_dim`` of ``StochasticLoss``, ``num_channels`` of
+            ``AdaptiveRobustLoss``.
+    """
+    kind = MODELS.get(cfg['type']) if isinstance(cfg.get('type'), str) else cfg.get('type')
+    sizes = {name: num_classes for name in ('feature_dim', 'num_channels') if name in (settings_of(kind) or ())}
+    return MODELS.build(cfg, default_args=sizes)
+
+
 def settings_of(kind: Any) -> Optional[List[str]]:
     """Names of a class's arguments, with those that its ``**kwargs`` hand on to its base class.
 

@@ -1,6 +1,6 @@
 """A head for image classification whose loss may be any of mmdet's or ours, learnt mixtures and margins included."""
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import build_activation_layer
@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...losses import LargeMarginLinear
-from ...utils.config import settings_of
+from ...utils.config import build_class_loss
 
 
 @MODELS.register_module()
@@ -55,7 +55,7 @@ class SLFClsHead(BaseModule):
         self.classifier = MODELS.build(
             dict(classifier), default_args=dict(in_features=in_channels, out_features=num_classes)
         )
-        self.loss_module = MODELS.build(loss, default_args=_sizes(loss, num_classes))
+        self.loss_module = build_class_loss(loss, num_classes)
 
     def forward(self, feats: Union[Tensor, Tuple[Tensor, ...]]) -> Tensor:
         """Logits ``(N, C)`` without a margin; ``feats`` as in :meth:`loss`."""
@@ -104,14 +104,6 @@ class SLFClsHead(BaseModule):
                 f'{self.in_channels}. Set in_channels={vector.shape[1]}.'
             )
         return self.hidden(vector)
-
-
-def _sizes(loss: ConfigType, num_classes: int) -> Dict[str, int]:
-    """The arguments of this loss that are the number of classes."""
-    kind = loss.get('type')
-    if isinstance(kind, str):
-        kind = MODELS.get(kind)
-    return {name: num_classes for name in ('feature_dim', 'num_channels') if name in (settings_of(kind) or ())}
 
 
 def _labels(data_samples: Sequence[Any]) -> Tensor:
