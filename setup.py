@@ -71,6 +71,7 @@ setup(
         'full': ['mmcv>=2.0.0,<2.2.0'],
         'demo': ['scikit-learn'],
         'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
+        'cluster': ['slf-mmdet[cls]', 'scikit-learn'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
         'docs': ['sphinx', 'furo', 'myst-nb', 'sphinx-copybutton', 'nbclient', 'ipykernel', 'pyyaml'],
         'dev': [

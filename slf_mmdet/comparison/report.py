@@ -31,6 +31,7 @@ SAME_NETWORK = 0.95
 REACH = 'iters'
 # Metrics of mmpretrain, which are in percent; those of mmdet are in [0, 1]
 _PERCENT = ('accuracy/', 'single-label/', 'multi-label/', 'retrieval/')
+_CLUSTERING = 'clustering/'  # in [0, 1] as well; 0 where all images are in one cluster
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class Report:
         zeros = [
             run.name
             for run, result in self.results.items()
-            if self.factor == 100 and result[self.split][self.metric] == 0
+            if self.factor == 100 and not self.metric.startswith(_CLUSTERING) and result[self.split][self.metric] == 0
         ]
         return [
             *(
@@ -340,7 +341,8 @@ def _reach(share: Optional[float]) -> str:
 
 
 def _scale(metric: str) -> Tuple[float, str]:
-    """Factor and unit for display: precision and recall are shown in percent."""
+    """Factor and unit for display: precision, recall and scores of clusters are shown in percent."""
     if metric.startswith(_PERCENT):
         return 1.0, ' [%]'
-    return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall|ACC|NMI|ARI)[^/]*$', metric) else (1.0, '')
+    share = metric.startswith(_CLUSTERING) or re.search(r'(^|[/_])(mAP|AP|AR|recall)[^/]*$', metric)
+    return (100.0, ' [%]') if share else (1.0, '')

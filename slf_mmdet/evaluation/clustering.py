@@ -33,8 +33,8 @@ class ClusteringMetric(BaseMetric):
     """ACC, NMI and ARI of predicted clusters.
 
     ``ACC`` is :func:`clustering_accuracy`, ``NMI`` the mutual information over the mean of the two entropies, ``ARI``
-    the adjusted Rand index, both of scikit-learn. 1 is a perfect agreement; clusters at random have an NMI and an ARI of
-    about 0. They are evaluated on the images that are clustered, whose classes nothing else looks at.
+    the adjusted Rand index, both of scikit-learn. 1 is a perfect agreement; random clusters have an NMI and an ARI of
+    about 0. They are evaluated on the images that are clustered; training does not look at the classes.
 
     Args:
         kwargs: see mmengine's ``BaseMetric``.

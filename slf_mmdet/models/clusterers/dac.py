@@ -13,7 +13,6 @@ from ...utils.checks import is_number, require
 from ...utils.config import build_class_loss
 
 ROUNDING = 1e-6  # of similarities of unit vectors in fp32
-DIFFERENT, SAME = 0, 1  # the columns of a pair, and its labels
 
 
 @MODELS.register_module()
@@ -26,13 +25,13 @@ class DeepAdaptiveClusterer(BaseModel):
     .. math:: r_{ij} = \begin{cases} 1 & s_{ij} > u(\lambda) \\ 0 & s_{ij} < l(\lambda) \\ \text{none} & \text{else}
         \end{cases} \qquad u = u_0 - \lambda, \quad l = l_0 + 0.1 \lambda
 
-    (Eq. 5 and section 4 of the paper, with :math:`l_0 = .455, u_0 = .95`). In epoch :math:`t = 0, 1, \dots` is
-    :math:`\lambda = \mathtt{step}\, t`, until the thresholds meet: from then on every pair has a label. An image belongs
-    to its most probable cluster.
+    with the paper's :math:`l_0 = .455, u_0 = .95`. In epoch :math:`t = 0, 1, \dots` is
+    :math:`\lambda = \mathtt{step}\, t`, until the thresholds meet: from then on every pair has a label. An image
+    belongs to its most probable cluster.
 
     The loss is one of class scores: for pairs with a label, :math:`[\log(1 - s_{ij}), \log s_{ij}]` are the logits of
-    the two classes "different" and "same", whose softmax is :math:`(1 - s_{ij}, s_{ij})`. It is divided by the number of
-    all pairs. With cross-entropy it is the loss of the paper (Eq. 4 and 6).
+    the two classes "different" and "same", whose softmax is :math:`(1 - s_{ij}, s_{ij})`. It is divided by the number
+    of all pairs. With cross-entropy it is the loss of the paper.
 
     With a mixture of candidates (:class:`~slf_mmdet.losses.StochasticLoss`) the decision network sees these two
     numbers. As it normalises its input, what remains of them is which one is larger: it learns weights for pairs of
@@ -99,8 +98,8 @@ class DeepAdaptiveClusterer(BaseModel):
         Args:
             inputs: images ``(N, C, H, W)``.
             data_samples: of N images, needed to predict.
-            mode: ``'tensor'`` for probabilities of the clusters ``(N, k)``; ``'loss'`` for the loss and, for the log, the
-                shares of pairs with the labels "same" and "different"; ``'predict'`` for the samples with
+            mode: ``'tensor'`` for probabilities of the clusters ``(N, k)``; ``'loss'`` for the loss and, for the log,
+                the shares of pairs with the labels "same" and "different"; ``'predict'`` for the samples with
                 ``pred_score`` (k,) and ``pred_label`` (1,).
         """
         if mode == 'loss':
@@ -125,8 +124,8 @@ class DeepAdaptiveClusterer(BaseModel):
         similarity = pair_similarities(self.network(inputs))
         if (similarity.detach() > 1 - ROUNDING).all():
             raise ValueError(
-                f'{type(self).__name__}: the {count} images of a batch have the same label feature, so there is nothing '
-                'to learn from their pairs. Check that the images differ and are normalised (data_preprocessor), that '
+                f'{type(self).__name__}: the {count} images of a batch have the same label feature, so there is '
+                'nothing to learn. Check that the images differ and are normalised (data_preprocessor), that '
                 'the network has no constant output, and that the learning rate is not too high.'
             )
         logits, labels = labelled_pairs(similarity, *self.thresholds)

@@ -26,8 +26,8 @@ class DACNetwork(BaseModule):
     Args:
         num_clusters: k.
         in_channels: channels of the images.
-        stages: for each stage the channels of its convolutions. The default is the network of the authors for MNIST;
-            that for CIFAR-10 is ``((64, 64), (128, 128))``.
+        stages: for each stage the channels of its convolutions. The default is the network of the authors' code for
+            MNIST; that for CIFAR-10 has the convolutions ``((64, 64), (128, 128))``.
         init_cfg: initialisation of the convolutions; ``None``: that of He et al., normal, as the authors have it.
 
     Raises:
