@@ -37,8 +37,8 @@ class DeepAdaptiveClusterer(BaseModel):
     numbers. As it normalises its input, what remains of them is which one is larger: it learns weights for pairs of
     either label.
 
-    Give its config the key ``_scope_='mmdet'`` where the default scope is another. It needs mmdet's
-    ``SetEpochInfoHook``, by which it knows the epoch.
+    Give its config the key ``_scope_='mmdet'`` where the default scope is another, and the run mmdet's
+    ``SetEpochInfoHook``, from which the model knows the epoch.
 
     Args:
         network: config of a module that maps images to probabilities of the clusters, such as :class:`DACNetwork`.
@@ -49,8 +49,8 @@ class DeepAdaptiveClusterer(BaseModel):
         data_preprocessor, init_cfg: see mmengine's ``BaseModel``.
 
     Raises:
-        ValueError: a setting is out of its range; or, in training, a batch has fewer than two images, or all of them
-            have the same label feature.
+        ValueError: a setting is out of its range; or, in training, the epoch is not known, a batch has fewer than two
+            images, or all of them have the same label feature.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class DeepAdaptiveClusterer(BaseModel):
         self.network = MODELS.build(network)
         self.loss_module = build_class_loss(loss, num_classes=2)
         self.lower, self.upper, self.step = float(lower), float(upper), float(step)
-        self.set_epoch(0)
+        self.thresholds: Optional[Tuple[float, float]] = None
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the thresholds of an epoch, counted from 0; ``SetEpochInfoHook`` calls it."""
@@ -107,14 +107,21 @@ class DeepAdaptiveClusterer(BaseModel):
         scores = self.network(inputs)
         if mode == 'tensor':
             return scores
-        if mode != 'predict':
-            raise ValueError(f"{type(self).__name__}: mode must be 'tensor', 'loss' or 'predict', found {mode!r}.")
-        for sample, score, label in zip(data_samples or (), scores, scores.argmax(1, keepdim=True)):
+        if mode != 'predict' or data_samples is None:
+            raise ValueError(
+                f"{type(self).__name__}: mode must be 'tensor', 'loss', or 'predict' with data_samples, found {mode!r}."
+            )
+        for sample, score, label in zip(data_samples, scores, scores.argmax(1, keepdim=True)):
             sample.pred_score, sample.pred_label = score, label
-        return list(data_samples or ())
+        return list(data_samples)
 
     def loss(self, inputs: Tensor) -> Dict[str, Tensor]:
         """Computes the loss over the pairs of a batch ``(N, C, H, W)``, each pair once."""
+        if self.thresholds is None:
+            raise ValueError(
+                f"{type(self).__name__}: the epoch is not known. Add dict(type='mmdet.SetEpochInfoHook') to "
+                'custom_hooks, or call set_epoch in a training loop of your own.'
+            )
         count = len(inputs)
         if count < 2:
             raise ValueError(

@@ -20,7 +20,9 @@ CANDIDATES = [
 
 
 def build(**settings):
-    return MODELS.build(dict(type='DeepAdaptiveClusterer', network=EYE, **settings))
+    model = MODELS.build(dict(type='DeepAdaptiveClusterer', network=EYE, **settings))
+    model.set_epoch(0)
+    return model
 
 
 def scores(count=12, clusters=4, seed=0):
@@ -191,9 +193,16 @@ def test_one_image_makes_no_pair():
         build()(scores(count=1), mode='loss')
 
 
-def test_unknown_mode():
-    with pytest.raises(ValueError, match="mode must be 'tensor', 'loss' or 'predict', found 'train'"):
-        build()(scores(), mode='train')
+@pytest.mark.parametrize('mode', ['train', 'predict'])
+def test_unknown_mode_or_no_samples_to_predict_for(mode):
+    with pytest.raises(ValueError, match=f"'loss', or 'predict' with data_samples, found '{mode}"):
+        build()(scores(), mode=mode)
+
+
+def test_without_the_hook():
+    model = MODELS.build(dict(type='DeepAdaptiveClusterer', network=EYE))
+    with pytest.raises(ValueError, match=r"the epoch is not known. Add dict\(type='mmdet.SetEpochInfoHook'\)"):
+        model(scores(), mode='loss')
 
 
 @pytest.mark.parametrize(
