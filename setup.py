@@ -74,6 +74,7 @@ setup(
         'gan': ['torchmetrics>=1.4', 'tensorboard'],  # with the extra cls, whose MNIST and LeNet it uses
         'graphs': ['rdkit>=2023.9'],
         'text': ['tokenizers', 'sacrebleu'],
+        'cluster': ['slf-mmdet[cls]', 'scikit-learn'],
         'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
         'search': ['optuna>=3.6'],
         'ray': ['ray>=2.9'],

@@ -14,7 +14,14 @@ from .helpers import ROOT, run_python
 DOCS = ROOT / 'docs'
 LISTED = (
     *('balancers', 'slf', 'losses', 'datasets', 'hooks', 'evaluation'),
-    *('models.detectors', 'models.heads', 'models.backbones', 'models.graphs', 'models.translation'),
+    *(
+        'models.detectors',
+        'models.heads',
+        'models.backbones',
+        'models.clusterers',
+        'models.graphs',
+        'models.translation',
+    ),
 )
 
 

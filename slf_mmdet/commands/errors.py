@@ -9,6 +9,7 @@ from typing import Iterator, Optional
 
 PACKAGE = str(Path(__file__).resolve().parents[1])
 CONFIG_READERS = ('_file2dict', '_is_lazy_import')  # mmengine's, with the file as `filename`
+DATA_PACKER = '_serialize_data'  # of mmengine's data sets; an empty one fails there, without a word of it
 LOOPS = os.path.join('mmengine', 'runner', 'loops.py')
 TORCH_FILES = os.path.join('torch', 'serialization.py')
 
@@ -41,6 +42,10 @@ def _explain(error: Exception) -> Optional[str]:
     config = next((frame for frame in reversed(frames) if frame.f_code.co_name in CONFIG_READERS), None)
     if config is not None:
         return _with_file(str(config.f_locals.get('filename')), text)
+    empty = next((frame for frame in frames if frame.f_code.co_name == DATA_PACKER), None)
+    if empty is not None and not empty.f_locals['self'].data_list:
+        found = empty.f_locals['self']
+        return f'{type(found).__name__}: there are no images in {found.data_root or found.data_prefix}.'
     raised_by_us = bool(frames) and frames[-1].f_code.co_filename.startswith(PACKAGE)
     if any(frame.f_code.co_filename.endswith(LOOPS) for frame in frames) and not raised_by_us:
         return None

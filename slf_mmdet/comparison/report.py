@@ -33,6 +33,7 @@ SAME_NETWORK = 0.95
 REACH = 'iters'
 # Metrics of mmpretrain, which are in percent; those of mmdet are in [0, 1]
 _PERCENT = ('accuracy/', 'single-label/', 'multi-label/', 'retrieval/')
+_CLUSTERING = 'clustering/'  # in [0, 1] as well; 0 where all images are in one cluster
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ class Report:
         zeros = [
             run.name
             for run, result in self.results.items()
-            if self.factor == 100 and result[self.split][self.metric] == 0
+            if self.factor == 100 and not self.metric.startswith(_CLUSTERING) and result[self.split][self.metric] == 0
         ]
         return [
             *(
@@ -356,7 +357,8 @@ def _reach(share: Optional[float]) -> str:
 
 
 def _scale(metric: str) -> Tuple[float, str]:
-    """Factor and unit for display: precision, recall and squared correlation are shown in percent."""
+    """Factor and unit for display: precision, recall, squared correlation and scores of clusters are in percent."""
     if metric.startswith(_PERCENT):
         return 1.0, ' [%]'
-    return (100.0, ' [%]') if re.search(r'(^|[/_])(mAP|AP|AR|recall|squared_correlation)[^/]*$', metric) else (1.0, '')
+    share = re.search(r'(^|[/_])(mAP|AP|AR|recall|squared_correlation)[^/]*$', metric)
+    return (100.0, ' [%]') if share or metric.startswith(_CLUSTERING) else (1.0, '')

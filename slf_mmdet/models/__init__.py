@@ -1,6 +1,7 @@
 """Backbones, heads, detectors, and the models of other tasks, registered in mmdet's registries."""
 
 from .backbones import TorchVisionBackbone, YOLOV1Darknet
+from .clusterers import DeepAdaptiveClusterer
 from .dcgan import DCGANDiscriminator, DCGANGenerator
 from .detectors import YOLOV1, BalancedDetector
 from .gan import GAN
@@ -15,6 +16,7 @@ __all__ = [
     'BalancedDetector',
     'DCGANDiscriminator',
     'DCGANGenerator',
+    'DeepAdaptiveClusterer',
     'GraphRegressor',
     'OptimPerModule',
     'SLFClsHead',

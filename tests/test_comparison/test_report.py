@@ -113,6 +113,7 @@ def test_a_smaller_network_is_another_one():
         ('accuracy/top1', 98.519, '98.52', 'accuracy/top1 [%]'),  # mmpretrain's are in percent
         ('multi-label/mAP', 61.5, '61.50', 'multi-label/mAP [%]'),
         ('coco/bbox_mAP_50', 0.617, '61.70', 'coco/bbox_mAP_50 [%]'),
+        ('clustering/NMI', 0.617, '61.70', 'clustering/NMI [%]'),
         ('pascal_voc/AP50', 0.617, '61.70', 'pascal_voc/AP50 [%]'),
         ('mapped', 0.617, '0.62', 'mapped'),
     ],
@@ -121,6 +122,12 @@ def test_metrics_are_shown_in_percent(experiment, metric, value, shown, title):
     finish(experiment, 'static', 0, 0.5, **{metric: value})
     header, line, _ = Report(experiment, metric=metric).table()
     assert (header[1], line[1]) == (title, shown)
+
+
+def test_clusters_that_agree_with_nothing_are_no_missing_detections(experiment):
+    for label, seed in itertools.product(('static', 'slf'), range(3)):
+        finish(experiment, label, seed, 0.7, **{'clustering/NMI': 0.0})
+    assert Report(experiment, metric='clustering/NMI').notes() == []
 
 
 def test_default_metric_of_a_classification(experiment):

@@ -3,7 +3,6 @@
 import json
 import pickle
 import re
-import struct
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from ..helpers import CONFIGS
+from ..mnist_files import write_mnist
 
 datasets = pytest.importorskip(
     'mmpretrain.datasets', reason="classification needs mmpretrain: pip install 'slf-mmdet[cls]'"
@@ -92,16 +92,11 @@ def cifar(tmp_path, monkeypatch):
 
 @pytest.fixture
 def mnist(tmp_path):
-    """Writes a small data set as the idx files of MNIST: a head of big-endian numbers, then bytes."""
+    """Writes a small data set as the idx files of MNIST."""
     root, rng = tmp_path / 'data', np.random.default_rng(0)
-    root.mkdir()
     for split, count in (('train', 80), ('t10k', 32)):
         pixels, labels = images(count, 28, rng)
-        head = struct.pack('>4i', 0x803, count, 28, 28)
-        (root / f'{split}-images-idx3-ubyte').write_bytes(head + pixels.min(-1).tobytes())
-        (root / f'{split}-labels-idx1-ubyte').write_bytes(
-            struct.pack('>2i', 0x801, count) + labels.astype('u1').tobytes()
-        )
+        write_mnist(root, split, pixels.min(-1), labels)
     return root
 
 

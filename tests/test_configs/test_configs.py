@@ -13,7 +13,7 @@ from ..helpers import CONFIGS, ROOT
 
 YOLOV1_FAMILIES = ('yolov1', 'slf')
 FAMILIES = (*YOLOV1_FAMILIES, 'balanced', 'digits', 'voc')
-ELSEWHERE = ('classification', 'gan', 'graphs', 'translation')  # families with tests of their own
+ELSEWHERE = ('classification', 'clustering', 'gan', 'graphs', 'translation')  # families with tests of their own
 PATHS = sorted(path for family in FAMILIES for path in (CONFIGS / family).glob('*.py'))
 NAMES = [path.stem for path in PATHS]
 YOLOV1_PATHS = [path for path in PATHS if path.parent.name in YOLOV1_FAMILIES]
