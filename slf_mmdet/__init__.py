@@ -15,7 +15,7 @@ def register_all_modules() -> None:
 
     compat.apply()  # before anything that imports mmdet's models, which need mmcv's ops
 
-    from . import balancers, datasets, hooks, losses, models, slf  # noqa: F401
+    from . import balancers, datasets, evaluation, hooks, losses, models, slf  # noqa: F401
 
 
 def _started_as() -> str:

@@ -15,6 +15,7 @@ ROOMS = (
     'slf',
     'losses',
     'datasets',
+    'evaluation',
     'models',
     'hooks',
     'analysis',

@@ -4,6 +4,7 @@ from .class_imbalanced import ClassImbalancedDataset
 from .coco import CheckedCocoDataset
 from .findings import BadDataError, Finding
 from .held_out_split import HeldOutSplit
+from .merge_foreground import MergeForeground
 from .shuffle_instances import ShuffleInstances
 from .voc import CheckedVOCDataset
 
@@ -15,5 +16,6 @@ __all__ = [
     'ClassImbalancedDataset',
     'Finding',
     'HeldOutSplit',
+    'MergeForeground',
     'ShuffleInstances',
 ]

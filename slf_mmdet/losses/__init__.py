@@ -2,6 +2,7 @@
 
 from .adaptive_robust import AdaptiveRobustLoss, general_robust, robust_nll
 from .bi_tempered import BiTemperedLoss, bi_tempered, binary_bi_tempered
+from .boundary import BoundaryLoss, boundary, signed_distance
 from .candidate_mixture import CandidateMixture
 from .candidates import (
     CategoricalHingeLoss,
@@ -15,6 +16,7 @@ from .candidates import (
     mean_squared_error,
     probability_cross_entropy,
 )
+from .generalized_dice import GeneralizedDiceLoss, generalized_dice
 from .iou_balanced import IoUBalancedClsLoss, IoUBalancedSmoothL1Loss, iou_balanced_cls, iou_balanced_smooth_l1
 from .large_margin_softmax import LargeMarginLinear, large_margin_logits
 from .paper_stochastic import PaperStochasticLoss
@@ -26,11 +28,13 @@ from .yolov1 import YOLOV1Targets, yolov1_parts, yolov1_targets
 __all__ = [
     'AdaptiveRobustLoss',
     'BiTemperedLoss',
+    'BoundaryLoss',
     'CandidateMixture',
     'CategoricalHingeLoss',
     'ClassMAELoss',
     'ClassMSELoss',
     'CosineProximityLoss',
+    'GeneralizedDiceLoss',
     'IoUBalancedClsLoss',
     'IoUBalancedSmoothL1Loss',
     'LargeMarginLinear',
@@ -41,9 +45,11 @@ __all__ = [
     'YOLOV1Targets',
     'bi_tempered',
     'binary_bi_tempered',
+    'boundary',
     'categorical_hinge',
     'cosine_proximity',
     'general_robust',
+    'generalized_dice',
     'iou_balanced_cls',
     'iou_balanced_smooth_l1',
     'large_margin_logits',
@@ -51,6 +57,7 @@ __all__ = [
     'mean_squared_error',
     'probability_cross_entropy',
     'robust_nll',
+    'signed_distance',
     'smooth_zero_one',
     'soft_average_precision',
     'yolov1_parts',
