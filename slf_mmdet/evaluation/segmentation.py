@@ -117,9 +117,7 @@ class SegmentationMetric(BaseMetric):
     def _classes(self) -> List[int]:
         return [index for index in range(len(self.dataset_meta['classes'])) if index != self.background]
 
-    def _compare(
-        self, predicted: np.ndarray, true: np.ndarray, counted: np.ndarray, index: int
-    ) -> Tuple[float, float]:
+    def _compare(self, predicted: np.ndarray, true: np.ndarray, counted: np.ndarray, index: int) -> Tuple[float, float]:
         ours, theirs = (predicted == index) & counted, true == index
         if not (ours.any() or theirs.any()):
             return np.nan, np.nan

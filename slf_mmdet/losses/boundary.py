@@ -8,8 +8,7 @@ from mmdet.registry import MODELS
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from .base import ReducedLoss
-from .masks import IGNORED, masks_of_labels, pixel_probabilities
+from .masks import IGNORED, MapLoss, masks_of_labels
 
 
 def signed_distance(masks: Tensor) -> Tensor:
@@ -56,24 +55,24 @@ def boundary(probabilities: Tensor, masks: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class BoundaryLoss(ReducedLoss):
+class BoundaryLoss(MapLoss):
     """See :func:`boundary`. It counts distances where losses over regions count pixels.
 
     By itself it does not say that an object must be there: the authors add it to a loss over regions, with a weight of
     .01 that rises with training. Where these two are parts of their own, a balancer weighs them.
 
     Args:
-        use_sigmoid: probabilities by sigmoid instead of softmax over the classes.
+        use_sigmoid: see :class:`~slf_mmdet.losses.masks.MapLoss`.
         use_mask: for ``loss_mask`` of mask heads, which predict a mask of each class and pass the class as third
             argument; implies ``use_sigmoid``.
-        include_background: whether class 0 counts, where the target is the class of each pixel. As one of two classes
-            its boundary is that of the other.
-        ignore_index: class of pixels that do not count.
+        include_background: whether class 0 counts, which as one of two has the boundary of the other. With ``use_mask``
+            it does.
+        ignore_index: see :class:`~slf_mmdet.losses.masks.MapLoss`.
         reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`; without reduction there is a value for
             each mask.
 
     Raises:
-        ValueError: ``reduction`` is unknown; or, when called, shapes do not fit or a class is out of range.
+        ValueError: see :class:`~slf_mmdet.losses.masks.MapLoss`; or there is but a background.
 
     Examples:
         >>> logits = torch.full((1, 2, 1, 5), -30.0)
@@ -91,11 +90,9 @@ class BoundaryLoss(ReducedLoss):
         reduction: str = 'mean',
         loss_weight: float = 1.0,
     ) -> None:
-        super().__init__(reduction, loss_weight)
-        self.use_sigmoid = use_sigmoid or use_mask
+        super().__init__(use_sigmoid or use_mask, ignore_index, reduction, loss_weight)
         self.use_mask = use_mask
         self.include_background = include_background
-        self.ignore_index = ignore_index
 
     def forward(
         self,
@@ -124,7 +121,11 @@ class BoundaryLoss(ReducedLoss):
             weight = None
         return super().forward(pred, target, weight, avg_factor, reduction_override, ignore_index)
 
-    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
-        p, masks = pixel_probabilities(type(self).__name__, pred, target, self.use_sigmoid, self.ignore_index)
-        first = 0 if self.include_background or target.shape == pred.shape else 1
+    def of_maps(self, p: Tensor, masks: Tensor) -> Tensor:
+        first = 0 if self.include_background or self.use_mask else 1
+        if p.shape[1] == first:
+            raise ValueError(
+                'BoundaryLoss: predictions of one class have nothing but a background, found the shape '
+                f'{tuple(p.shape)}. Set include_background=True if class 0 is none.'
+            )
         return boundary(p[:, first:], masks[:, first:])

@@ -1,13 +1,10 @@
 """Generalised Dice loss (Sudre et al., DLMIA 2017, https://arxiv.org/abs/1707.03237)."""
 
-from typing import Optional
-
 import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from .base import ReducedLoss
-from .masks import IGNORED, pixel_probabilities
+from .masks import MapLoss
 
 
 def generalized_dice(probabilities: Tensor, masks: Tensor) -> Tensor:
@@ -36,17 +33,11 @@ def generalized_dice(probabilities: Tensor, masks: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class GeneralizedDiceLoss(ReducedLoss):
+class GeneralizedDiceLoss(MapLoss):
     """See :func:`generalized_dice`.
 
-    Args:
-        use_sigmoid: probabilities by sigmoid instead of softmax over the classes.
-        ignore_index: class of pixels that do not count.
-        reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`; without reduction there is a value for
-            each image.
-
-    Raises:
-        ValueError: ``reduction`` is unknown; or, when called, shapes do not fit or a class is out of range.
+    Without reduction there is a value for each image. Arguments and errors are those of
+    :class:`~slf_mmdet.losses.masks.MapLoss`.
 
     Examples:
         >>> logits = torch.tensor([[[[30.0, 30.0]], [[-30.0, -30.0]]]])
@@ -54,14 +45,5 @@ class GeneralizedDiceLoss(ReducedLoss):
         tensor(0.5000)
     """
 
-    def __init__(
-        self, use_sigmoid: bool = False, ignore_index: int = IGNORED, reduction: str = 'mean', loss_weight: float = 1.0
-    ) -> None:
-        super().__init__(reduction, loss_weight)
-        self.use_sigmoid = use_sigmoid
-        self.ignore_index = ignore_index
-
-    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
-        return generalized_dice(
-            *pixel_probabilities(type(self).__name__, pred, target, self.use_sigmoid, self.ignore_index)
-        )
+    def of_maps(self, p: Tensor, masks: Tensor) -> Tensor:
+        return generalized_dice(p, masks)

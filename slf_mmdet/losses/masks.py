@@ -1,11 +1,13 @@
-"""Converts logits and labels of pixels, in the forms that heads pass them, to probabilities and masks of classes."""
+"""Losses between maps: logits and labels of pixels, in the forms that heads pass them, as probabilities and masks."""
 
-from typing import Optional, Tuple
+from abc import abstractmethod
+from typing import Any, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .base import ReducedLoss
 from .class_scores import checked_labels, probabilities
 
 IGNORED = 255
@@ -62,3 +64,43 @@ def pixel_probabilities(
     counted = (target != ignore_index).unsqueeze(1)
     labels = checked_labels(target.masked_fill(target == ignore_index, 0), pred.shape[1])
     return p * counted, F.one_hot(labels, pred.shape[1]).movedim(-1, 1).to(p.dtype) * counted
+
+
+class MapLoss(ReducedLoss):
+    """A loss between maps of probabilities and masks: a subclass implements :meth:`of_maps`.
+
+    Args:
+        use_sigmoid: probabilities by sigmoid instead of softmax over the classes.
+        ignore_index: class of pixels that do not count; that of a call comes in addition.
+        reduction, loss_weight: see :class:`~slf_mmdet.losses.base.ReducedLoss`.
+
+    Raises:
+        ValueError: ``reduction`` is unknown; or, when called, shapes do not fit or a class is out of range.
+    """
+
+    def __init__(
+        self,
+        use_sigmoid: bool = False,
+        ignore_index: int = IGNORED,
+        reduction: str = 'mean',
+        loss_weight: float = 1.0,
+    ) -> None:
+        super().__init__(reduction, loss_weight)
+        self.use_sigmoid = use_sigmoid
+        self.ignore_index = ignore_index
+
+    @abstractmethod
+    def of_maps(self, p: Tensor, masks: Tensor) -> Tensor:
+        """The loss of each image ``(N,)`` or mask ``(N, ...)``.
+
+        Args:
+            p: probabilities ``(N, C, H, W)``, 0 where a pixel does not count.
+            masks: ``(N, C, H, W)`` of 0 and 1, as well.
+        """
+
+    def unreduced(self, pred: Tensor, target: Tensor, weight: Optional[Tensor]) -> Tensor:
+        name = type(self).__name__
+        return self.of_maps(*pixel_probabilities(name, pred, target, self.use_sigmoid, self.ignore_index))
+
+    def _without(self, ignored: int, target: Tensor, weight: Optional[Tensor]) -> Tuple[Tensor, Any]:
+        return target.masked_fill(target == ignored, self.ignore_index), weight

@@ -1,6 +1,6 @@
 """A class for each pixel, with a loss of several named parts."""
 
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Mapping
 
 import torch
 import torch.nn.functional as F
