@@ -20,6 +20,16 @@ from .generalized_dice import GeneralizedDiceLoss, generalized_dice
 from .iou_balanced import IoUBalancedClsLoss, IoUBalancedSmoothL1Loss, iou_balanced_cls, iou_balanced_smooth_l1
 from .large_margin_softmax import LargeMarginLinear, large_margin_logits
 from .paper_stochastic import PaperStochasticLoss
+from .perceptual import (
+    FeatureLoss,
+    PerceptualLoss,
+    StyleLoss,
+    TotalVariationLoss,
+    feature_distance,
+    gram_matrix,
+    style_distance,
+    total_variation,
+)
 from .smooth_zero_one import SmoothZeroOneLoss, smooth_zero_one
 from .soft_ap import soft_average_precision
 from .stochastic import StochasticLoss
@@ -34,22 +44,28 @@ __all__ = [
     'ClassMAELoss',
     'ClassMSELoss',
     'CosineProximityLoss',
+    'FeatureLoss',
     'GeneralizedDiceLoss',
     'IoUBalancedClsLoss',
     'IoUBalancedSmoothL1Loss',
     'LargeMarginLinear',
     'PaperStochasticLoss',
+    'PerceptualLoss',
     'ProbabilityCrossEntropyLoss',
     'SmoothZeroOneLoss',
     'StochasticLoss',
+    'StyleLoss',
+    'TotalVariationLoss',
     'YOLOV1Targets',
     'bi_tempered',
     'binary_bi_tempered',
     'boundary',
     'categorical_hinge',
     'cosine_proximity',
+    'feature_distance',
     'general_robust',
     'generalized_dice',
+    'gram_matrix',
     'iou_balanced_cls',
     'iou_balanced_smooth_l1',
     'large_margin_logits',
@@ -60,6 +76,8 @@ __all__ = [
     'signed_distance',
     'smooth_zero_one',
     'soft_average_precision',
+    'style_distance',
+    'total_variation',
     'yolov1_parts',
     'yolov1_targets',
 ]

@@ -133,7 +133,7 @@ def coco(out, split, **settings):
 def test_masks_are_those_of_the_boxes(tmp_path):
     """The same digits as VOC xml, as COCO json and as a map of classes."""
     out = build_digits_voc(tmp_path / 'set', **SMALL)
-    pipeline = [dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]
     for split in ('trainval', 'test'):
         boxes, masks = read(out, split), coco(out, split, pipeline=pipeline)
         assert len(boxes) == len(masks) and masks.bad_boxes == []
