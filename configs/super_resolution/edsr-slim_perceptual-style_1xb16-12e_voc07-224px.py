@@ -5,8 +5,9 @@ model = dict(
         style=dict(
             type='StyleLoss',
             network={{_base_.squeezenet}},
-            layers={'features.1': 1.0, 'features.5': 1.0},
+            layers={'features.1': 1.0, 'features.5': 0.01},
+            loss_weight=1e-6,
         ),
-        tv=dict(type='TotalVariationLoss', loss_weight=0.01),
+        tv=dict(type='TotalVariationLoss', loss_weight=0.1),
     )
 )

@@ -11,7 +11,7 @@ from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 
 YOLOV1_FAMILIES = ('yolov1', 'slf')
-FAMILIES = (*YOLOV1_FAMILIES, 'balanced', 'digits', 'voc', 'segmentation')
+FAMILIES = (*YOLOV1_FAMILIES, 'balanced', 'digits', 'voc', 'segmentation', 'super_resolution')
 PATHS = sorted(path for family in FAMILIES for path in (CONFIGS / family).glob('*.py'))
 NAMES = [path.stem for path in PATHS]
 YOLOV1_PATHS = [path for path in PATHS if path.parent.name in YOLOV1_FAMILIES]

@@ -59,7 +59,8 @@ def test_every_file_is_tested():
     # built and trained in test_configs/test_classification.py
     classification = {'mnist_32', 'mnist_32_imbalanced', 'cifar10_32', 'cifar100_32'}
     masks = {'digits_coco_112', 'small_digits_96'}  # in test_configs/test_digits_masks.py and test_segmentation.py
-    assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification, *masks}
+    images = {'voc07_224_images'}  # in test_configs/test_super_resolution.py
+    assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification, *masks, *images}
 
 
 def test_common_settings(name):

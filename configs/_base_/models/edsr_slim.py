@@ -1,4 +1,4 @@
-# 2x super-resolution by an EDSR of 77,000 parameters; colours are RGB from 0 to 1
+# 2x super-resolution by an EDSR of 78,000 parameters; colours are RGB from 0 to 1
 model = dict(
     type='SuperResolver',
     data_preprocessor=dict(type='DetDataPreprocessor', mean=[0.0] * 3, std=[255.0] * 3, bgr_to_rgb=True),
