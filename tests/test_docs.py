@@ -11,17 +11,7 @@ from helpers import ROOT, run_python
 from nbclient import NotebookClient
 
 DOCS = ROOT / 'docs'
-LISTED = (
-    'balancers',
-    'slf',
-    'losses',
-    'datasets',
-    'evaluation',
-    'hooks',
-    'models.detectors',
-    'models.heads',
-    'models.backbones',
-)
+LISTED = ('balancers', 'slf', 'losses', 'datasets', 'hooks', 'models.detectors', 'models.heads', 'models.backbones')
 
 
 def test_tutorial(tmp_path, monkeypatch):

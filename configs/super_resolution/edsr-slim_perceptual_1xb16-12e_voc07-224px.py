@@ -1,5 +1,5 @@
-# Distance in feature maps of SqueezeNet, whose weights torchvision downloads, or a file. Activations are of the order of
-# 100, and squared
+# Distance in feature maps of SqueezeNet, whose weights torchvision downloads, or a file. Activations are of the order
+# of 100, and squared
 _base_ = './edsr-slim_l1_1xb16-12e_voc07-224px.py'
 squeezenet = dict(type='TorchVisionBackbone', model='squeezenet1_1', weights='IMAGENET1K_V1')
 model = dict(

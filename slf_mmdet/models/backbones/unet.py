@@ -1,6 +1,6 @@
 """A U-Net (Ronneberger et al., MICCAI 2015, https://arxiv.org/abs/1505.04597) of any width and depth."""
 
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,7 @@ class UNet(BaseModule):
 
     def forward(self, x: Tensor) -> Tuple[Tensor]:
         """Maps images ``(N, in_channels, H, W)`` to a tuple of one map ``(N, base_channels, H, W)``."""
-        maps = []
+        maps: List[Tensor] = []
         for stage in self.encoder:
             x = stage(F.max_pool2d(x, 2, ceil_mode=True) if maps else x)
             maps.append(x)

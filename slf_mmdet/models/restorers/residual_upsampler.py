@@ -41,8 +41,8 @@ class ResidualUpsampler(BaseModule):
             for _ in range(num_blocks)
         )
         self.last = nn.Conv2d(channels, 3 * scale**2, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, images: Tensor) -> Tensor:
         """Enlarges RGB images ``(N, 3, H, W)`` to ``(N, 3, scale H, scale W)``."""
