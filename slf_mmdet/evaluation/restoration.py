@@ -28,9 +28,8 @@ class RestorationMetric(BaseMetric):
     A network that the model was trained with favours it; take another here.
 
     Args:
-        distances: name -> config of a loss that is called with restored and true images,
-            :class:`~slf_mmdet.losses.PerceptualLoss` for instance. ``<name>`` is that of the restored images,
-            ``<name>_bicubic`` that of the interpolated ones.
+        distances: name -> config of a :class:`~slf_mmdet.losses.PerceptualLoss` or another loss of a network.
+            ``<name>`` is that of the restored images, ``<name>_bicubic`` that of the interpolated ones.
         kwargs: see mmengine's ``BaseMetric``.
     """
 

@@ -72,7 +72,7 @@ class BoundaryLoss(MapLoss):
             each mask.
 
     Raises:
-        ValueError: see :class:`~slf_mmdet.losses.masks.MapLoss`; or there is but a background.
+        ValueError: see :class:`~slf_mmdet.losses.masks.MapLoss`; or the background is the only class.
 
     Examples:
         >>> logits = torch.full((1, 2, 1, 5), -30.0)

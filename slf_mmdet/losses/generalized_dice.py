@@ -13,8 +13,7 @@ def generalized_dice(probabilities: Tensor, masks: Tensor) -> Tensor:
     .. math:: 1 - 2 \frac{\sum_c w_c \sum_i p_{ci} g_{ci}}{\sum_c w_c \sum_i (p_{ci} + g_{ci})},
               \quad w_c = \frac{1}{(\sum_i g_{ci})^2}
 
-    over the pixels i of an image. A class that the image does not have counts as its smallest class, as in MONAI; the
-    authors of the boundary loss give it 1e20.
+    over the pixels i of an image. A class that the image does not have counts as its smallest class, as in MONAI.
 
     Args:
         probabilities: p, ``(N, C, H, W)``.
