@@ -89,6 +89,7 @@ setup(
             'tensorboard',
             'seaborn',  # mmdet's analyze_logs.py imports it
             'playwright',  # opens the report of a run; without a browser its test is skipped
+            'monai',  # reference of the segmentation losses' tests
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
             'torch-geometric>=2.5',  # reference of the graph layers' tests
             'ruff',

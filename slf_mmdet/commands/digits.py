@@ -1,4 +1,4 @@
-"""Builds digits-VOC, a small detection set in the layout of PASCAL VOC, within seconds."""
+"""Builds digits-VOC, a small detection set in the layout of PASCAL VOC with masks, within seconds."""
 
 import argparse
 
@@ -11,6 +11,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--num-train', type=int, default=2000, help='training images (default: %(default)s)')
     parser.add_argument('--num-test', type=int, default=500, help='test images (default: %(default)s)')
     parser.add_argument('--image-size', type=int, default=112, help='side in pixels (default: %(default)s)')
+    parser.add_argument(
+        '--digit-size',
+        type=int,
+        nargs=2,
+        default=(18, 48),
+        metavar=('LEAST', 'LARGEST'),
+        help='side of a digit in pixels (default: 18 48)',
+    )
+    parser.add_argument('--max-digits', type=int, default=4, help='digits in an image, at most (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
     parser.add_argument('--overwrite', action='store_true', help='replace a set that was built with other parameters')
 
@@ -25,6 +34,8 @@ def run(args: argparse.Namespace) -> None:
         num_test=args.num_test,
         image_size=args.image_size,
         seed=args.seed,
+        digit_size=tuple(args.digit_size),
+        max_digits=args.max_digits,
         overwrite=args.overwrite,
     )
     print(f'{out} holds {args.num_train} training and {args.num_test} test images')

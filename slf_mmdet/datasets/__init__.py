@@ -4,6 +4,7 @@ from .class_imbalanced import ClassImbalancedDataset
 from .coco import CheckedCocoDataset
 from .findings import BadDataError, Finding
 from .held_out_split import HeldOutSplit
+from .merge_foreground import MergeForeground
 from .molecules import MoleculeDataset
 from .pack_features import PackFeatures
 from .parallel_text import ParallelTextDataset
@@ -18,6 +19,7 @@ __all__ = [
     'ClassImbalancedDataset',
     'Finding',
     'HeldOutSplit',
+    'MergeForeground',
     'MoleculeDataset',
     'PackFeatures',
     'ParallelTextDataset',

@@ -1,6 +1,6 @@
 """Draws an image of digits-VOC: handwritten digits on a cluttered canvas."""
 
-from typing import List, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -12,9 +12,23 @@ _INK = 0.25  # pixels with at least this share of ink belong to the digit
 _MIN_CONTRAST = 70.0  # grey levels (0 to 255) between a digit and what lies under it
 
 
+class DrawnDigit(NamedTuple):
+    """A digit that found a place.
+
+    Attributes:
+        position: its index in the scans.
+        box: the tight box around its ink.
+        mask: where in the box its ink is, (height, width) of bool.
+    """
+
+    position: int
+    box: Box
+    mask: np.ndarray
+
+
 def draw_image(
     scans: np.ndarray, image_size: int, digit_size: Tuple[int, int], rng: np.random.Generator
-) -> Tuple[np.ndarray, List[Tuple[int, Box]]]:
+) -> Tuple[np.ndarray, List[DrawnDigit]]:
     """Draws digits that do not overlap.
 
     Args:
@@ -24,14 +38,13 @@ def draw_image(
         rng: source of everything random.
 
     Returns:
-        The image (image_size, image_size, 3) as uint8, and for each digit that could be placed its
-        index in ``scans`` and the tight box around its ink.
+        The image (image_size, image_size, 3) as uint8, and the digits that could be placed.
     """
     canvas = _draw_background(image_size, rng)
-    drawn: List[Tuple[int, Box]] = []
+    drawn: List[DrawnDigit] = []
     for position, scan in enumerate(scans):
         ink = enlarge(scan / 16.0, int(rng.integers(digit_size[0], digit_size[1] + 1)), rng)
-        box = _find_place(ink.shape, [other for _, other in drawn], image_size, rng)
+        box = _find_place(ink.shape, [digit.box for digit in drawn], image_size, rng)
         if box is None:
             continue
         x1, y1, x2, y2 = box
@@ -39,7 +52,7 @@ def draw_image(
         colour = _contrasting_colour(under.mean(axis=(0, 1)), rng)
         alpha = ink[..., None] * rng.uniform(0.85, 1.0)
         canvas[y1 : y2 + 1, x1 : x2 + 1] = under * (1 - alpha) + colour * alpha
-        drawn.append((position, box))
+        drawn.append(DrawnDigit(position, box, ink >= _INK))
 
     canvas += rng.normal(0, rng.uniform(2, 8), canvas.shape)
     return canvas.clip(0, 255).astype(np.uint8), drawn

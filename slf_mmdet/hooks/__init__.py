@@ -7,6 +7,7 @@ from .collapse_guard import CollapseGuardHook
 from .non_finite_guard import NonFiniteError, NonFiniteGuardHook
 from .precision_recall import PrecisionRecallHook
 from .random_state import RandomStateHook
+from .restored_pictures import RestoredPicturesHook
 from .safe_resume import BrokenCheckpointError, SafeResumeHook
 from .sample_grid import SampleGridHook
 from .weight_picture import WeightPictureHook
@@ -22,6 +23,7 @@ __all__ = [
     'PartBalance',
     'PrecisionRecallHook',
     'RandomStateHook',
+    'RestoredPicturesHook',
     'SafeResumeHook',
     'SampleGridHook',
     'WeightPictureHook',

@@ -13,7 +13,7 @@ from ..utils.checks import require
 from ..utils.config import build_component, checked_cfg
 from ..utils.numerics import weighted
 from .base import REDUCTIONS, reduced
-from .class_scores import checked_labels
+from .masks import masks_of_labels
 
 OVER_ELEMENTS = ('sum', 'mean')
 
@@ -121,13 +121,7 @@ class CandidateMixture(nn.Module, metaclass=ABCMeta):
             reduction in REDUCTIONS, type(self).__name__, 'reduction_override', f'one of {list(REDUCTIONS)}', reduction
         )
         if self.use_mask:
-            if weight is None:
-                raise ValueError(
-                    f'{type(self).__name__}: use_mask=True needs the class of each mask as third argument, as mask '
-                    'heads pass it, found None.'
-                )
-            labels = checked_labels(weight, pred.shape[1])
-            pred = pred[torch.arange(len(pred), device=pred.device), labels].flatten(1)
+            pred = masks_of_labels(type(self).__name__, pred, weight).flatten(1)
             target, weight = target.flatten(1), None
         with torch.autocast(pred.device.type, enabled=False):
             pred = pred.to(torch.promote_types(pred.dtype, torch.float32))

@@ -8,6 +8,8 @@ from .gan import GAN
 from .graphs import GraphRegressor
 from .heads import SLFClsHead, YOLOV1Head
 from .optim_per_module import OptimPerModule
+from .restorers import ResidualUpsampler, SuperResolver
+from .segmentors import SemanticSegmentor
 from .translation import Translator
 
 __all__ = [
@@ -19,7 +21,10 @@ __all__ = [
     'DeepAdaptiveClusterer',
     'GraphRegressor',
     'OptimPerModule',
+    'ResidualUpsampler',
     'SLFClsHead',
+    'SemanticSegmentor',
+    'SuperResolver',
     'TorchVisionBackbone',
     'Translator',
     'YOLOV1Darknet',

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from ..helpers import CONFIGS, ROOT
 
 YOLOV1_FAMILIES = ('yolov1', 'slf')
-FAMILIES = (*YOLOV1_FAMILIES, 'balanced', 'digits', 'voc')
+FAMILIES = (*YOLOV1_FAMILIES, 'balanced', 'digits', 'voc', 'segmentation', 'super_resolution')
 ELSEWHERE = ('classification', 'clustering', 'gan', 'graphs', 'translation')  # families with tests of their own
 PATHS = sorted(path for family in FAMILIES for path in (CONFIGS / family).glob('*.py'))
 NAMES = [path.stem for path in PATHS]
@@ -51,7 +51,8 @@ def test_a_detector_learns_and_predicts(path):
     assert trained < (1e6 if path.parent.name == 'digits' else 2e6)
     head = model.roi_head.bbox_head if hasattr(model, 'roi_head') else model.bbox_head
     assert head.num_classes == _num_classes(cfg)
-    data = demo_mm_inputs(2, [(3, 112, 112)] * 2, num_classes=head.num_classes)
+    masks = 'MaskRCNN' in type(model).__name__
+    data = demo_mm_inputs(2, [(3, 112, 112)] * 2, num_classes=head.num_classes, with_mask=masks)
     losses = model.train()(**model.data_preprocessor(data, training=True), mode='loss')
     assert model.parse_losses(losses)[0].isfinite()
     with torch.no_grad():

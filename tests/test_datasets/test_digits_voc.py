@@ -1,12 +1,14 @@
 """The digits-VOC set: its layout, that it is always the same, and that it is never half there."""
 
 import hashlib
+import json
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from slf_mmdet.datasets import CheckedVOCDataset, digits_drawing, digits_voc
+from slf_mmdet.datasets import CheckedCocoDataset, CheckedVOCDataset, digits_drawing, digits_voc
 from slf_mmdet.datasets.digits_drawing import draw_image
 from slf_mmdet.datasets.digits_voc import DIGIT_CLASSES, build_digits_voc, split_scans
 
@@ -54,7 +56,7 @@ def test_boxes_and_names_are_those_of_what_was_drawn(tmp_path, monkeypatch):
 
     def draw_and_note(picked, *args):
         image, drawn = draw_image(picked, *args)
-        drawings.append([(label_of[picked[i].tobytes()], list(box)) for i, box in drawn])
+        drawings.append([(label_of[picked[i].tobytes()], list(box)) for i, box, _ in drawn])
         return image, drawn
 
     monkeypatch.setattr(digits_voc, 'draw_image', draw_and_note)
@@ -102,18 +104,86 @@ def test_boxes_are_tight_and_apart(monkeypatch):
         picked = scans[seed * 4 : seed * 4 + 4]
         image, drawn = draw_image(picked, 96, (18, 40), np.random.default_rng(seed))
         assert drawn and drawn[0][0] == 0  # the first digit always finds a place
-        positions = [position for position, _ in drawn]
+        positions = [digit.position for digit in drawn]
         assert positions == sorted(set(positions))
         # The noise of a grey level is below 5; ink differs by 60 and more where it is full.
         ink = np.abs(image.mean(axis=2) - 128) > 30
         covered = np.zeros_like(ink, dtype=int)
-        for _, (x1, y1, x2, y2) in drawn:
+        for _, (x1, y1, x2, y2), mask in drawn:
+            assert (mask == ink[y1 : y2 + 1, x1 : x2 + 1]).mean() > 0.85  # they differ at edges alone
             covered[y1 : y2 + 1, x1 : x2 + 1] += 1
             rows, columns = np.nonzero(ink[y1 : y2 + 1, x1 : x2 + 1])
             found = columns.min() + x1, rows.min() + y1, columns.max() + x1, rows.max() + y1
             np.testing.assert_allclose(found, (x1, y1, x2, y2), atol=2)
         assert covered.max() == 1
         assert not ink[covered == 0].any()
+
+
+def coco(out, split, **settings):
+    return CheckedCocoDataset(
+        data_root=str(out),
+        ann_file=f'annotations/instances_{split}.json',
+        data_prefix=dict(img='VOCdevkit/VOC2007/JPEGImages/'),
+        metainfo=dict(classes=DIGIT_CLASSES),
+        serialize_data=False,
+        **settings,
+    )
+
+
+def test_masks_are_those_of_the_boxes(tmp_path):
+    """The same digits as VOC xml, as COCO json and as a map of classes."""
+    out = build_digits_voc(tmp_path / 'set', **SMALL)
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]
+    for split in ('trainval', 'test'):
+        boxes, masks = read(out, split), coco(out, split, pipeline=pipeline)
+        assert len(boxes) == len(masks) and masks.bad_boxes == []
+        for index, info in enumerate(boxes.data_list):
+            sample = masks[index]
+            assert sample['img_path'] == info['img_path'] and (sample['height'], sample['width']) == (64, 64)
+            assert sample['gt_bboxes_labels'].tolist() == [each['bbox_label'] for each in info['instances']]
+            # VOC's boxes end at the last pixel, as mmdet reads them; COCO's behind it
+            corners = np.array([each['bbox'] for each in info['instances']]) + [0, 0, 1, 1]
+            assert sample['gt_bboxes'].tensor.tolist() == corners.tolist()
+            name = info['img_path'].replace('JPEGImages', 'SegmentationClass').replace('.jpg', '.png')
+            classes = cv2.imread(name, cv2.IMREAD_UNCHANGED)
+            expected = np.zeros((64, 64), int)
+            for label, mask, (x1, y1, x2, y2) in zip(sample['gt_bboxes_labels'], sample['gt_masks'].masks, corners):
+                rows, columns = np.nonzero(mask)
+                assert (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) == (x1, y1, x2, y2)
+                expected[mask.astype(bool)] = label + 1
+            assert (classes == expected).all()
+
+
+def as_version_0_2(out):
+    """Makes a set what that version built."""
+    for folder in (out / 'annotations', out / 'VOCdevkit/VOC2007/SegmentationClass'):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    record = json.loads((out / 'digits_voc.json').read_text())
+    (out / 'digits_voc.json').write_text(json.dumps({**record, 'format_version': 1}))
+
+
+def test_masks_are_added_to_a_set_without(tmp_path):
+    out = build_digits_voc(tmp_path / 'set', **SMALL)
+    complete = hashes(out)
+    as_version_0_2(out)
+    image = out / 'VOCdevkit/VOC2007/JPEGImages/000001.jpg'
+    before = image.stat().st_ino, image.stat().st_mtime_ns
+    assert build_digits_voc(out, **SMALL) == out and hashes(out) == complete
+    assert (image.stat().st_ino, image.stat().st_mtime_ns) == before  # not replaced: somebody may be training on it
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_masks_are_not_added_to_other_images(tmp_path):
+    out = build_digits_voc(tmp_path / 'set', **SMALL)
+    as_version_0_2(out)
+    (out / 'VOCdevkit/VOC2007/JPEGImages/000002.jpg').write_bytes(b'1')
+    with pytest.raises(FileExistsError, match='1 of 10 images differ.*overwrite=True'):
+        build_digits_voc(out, **SMALL)
+    assert not (out / 'annotations').exists()
+    build_digits_voc(out, overwrite=True, **SMALL)
+    assert (out / 'annotations').is_dir() and list(tmp_path.iterdir()) == [out]
 
 
 def test_stopped_build_leaves_nothing(tmp_path, monkeypatch):

@@ -52,6 +52,9 @@ class BalancedDetector(BaseDetector):
     A whole config can be given instead: ``model = dict(type='BalancedDetector', detector=dict(type='RetinaNet', ...),
     loss_balancer=...)``.
 
+    A model that predicts no boxes, such as :class:`~slf_mmdet.models.SemanticSegmentor`, may measure its own quality
+    for signals that need one: see :func:`~slf_mmdet.models.detectors.quality.detection_quality`.
+
     Args:
         loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. Its ``parts`` are a dict, part -> loss
             key, regular expression that matches loss keys in full, or a list of these (see :class:`LossParts`);

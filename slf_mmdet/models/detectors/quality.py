@@ -25,6 +25,9 @@ def detection_quality(
 ) -> DetectionQuality:
     """:func:`batch_average_precision` as a function of the features that the loss of the batch was computed from.
 
+    A model that predicts no boxes may have a quality of its own: a method ``soft_quality(features, data_samples)`` that
+    returns a scalar with its graph, the higher, the better.
+
     Args:
         detector: of mmdet.
         features: what :func:`record_features` collected when the loss of the batch was computed; the last are used.
@@ -69,15 +72,19 @@ def detection_quality(
             ]
         )
 
+    if hasattr(detector, 'soft_quality'):
+        return DetectionQuality(lambda levels: detector.soft_quality(as_returned(levels), data_samples), levels)
     _check_once(detector, as_returned(levels), inputs, data_samples)
     return DetectionQuality(measure, levels, measure_all=measure_all)
 
 
 def quality_of(detector: BaseDetector, data: Mapping[str, Any]) -> Tensor:
-    """:func:`batch_average_precision` of a batch of a data loader, with a graph to the detector's parameters."""
+    """The quality of a batch of a data loader, as in :func:`detection_quality`, with a graph to the parameters."""
     data = detector.data_preprocessor(data, False)
     with evaluating(detector):
         features = detector.extract_feat(data['inputs'])
+    if hasattr(detector, 'soft_quality'):
+        return detector.soft_quality(features, data['data_samples'])
     _check_once(detector, features, data['inputs'], data['data_samples'])
     return batch_average_precision(detector, features, data['inputs'], data['data_samples'])
 

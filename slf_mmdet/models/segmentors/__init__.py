@@ -1,0 +1,5 @@
+"""Semantic segmentation."""
+
+from .semantic_segmentor import SemanticSegmentor
+
+__all__ = ['SemanticSegmentor']
