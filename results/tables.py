@@ -126,9 +126,22 @@ def table(effects: Sequence[Effect]) -> str:
             each.verdict,
         ]
         lines.append(f'| {" | ".join(cells)} |')
-    means = [statistics.fmean(each.differences) for each in effects]
-    lines.append(f'\nMean of the differences over the {len(means)} beds: {statistics.fmean(means):+.2f}.')
+    mean, low, high = mean_over_beds(effects)
+    lines.append(f'\nMean of the differences over the {len(effects)} beds: {mean:+.2f} ({low:+.2f}, {high:+.2f}).')
     return '\n'.join(lines)
+
+
+def mean_over_beds(effects: Sequence[Effect]) -> Tuple[float, float, float]:
+    """The mean of the beds' mean differences, and its 95 % interval for these beds, whose seeds are what is random.
+
+    The variances of the means are estimated bed by bed; degrees of freedom of Welch and Satterthwaite.
+    """
+    count = len(effects)
+    mean = statistics.fmean(statistics.fmean(each.differences) for each in effects)
+    terms = [statistics.variance(each.differences) / len(each.differences) / count**2 for each in effects]
+    freedom = sum(terms) ** 2 / sum(term**2 / (len(each.differences) - 1) for term, each in zip(terms, effects))
+    half = float(stats.t.ppf(0.975, freedom)) * sum(terms) ** 0.5
+    return mean, mean - half, mean + half
 
 
 def probe_table(effects: Sequence[Effect]) -> str:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import yaml
+from scipy import stats
 
 from .helpers import ROOT
 
@@ -55,6 +56,20 @@ def test_holm(tables):
     # Holm (1979): sorted 0.01, 0.03, 0.04 times 3, 2 and 1, and never smaller than the one before
     assert tables['holm']([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert tables['holm']([0.5, 0.9]) == [1.0, 1.0]
+
+
+def test_mean_over_beds(tables):
+    def effect(*differences):
+        return tables['Effect']({}, 'slf', [0.0] * len(differences), list(differences), None)
+
+    # One bed: Student's interval of it
+    assert tables['mean_over_beds']([effect(1, 2, 3)]) == pytest.approx(
+        (2, 2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-3
+    )
+    # Variances of the two means 1/3 and 4/3; of their mean 5/12; (5/3)^2 / ((1/3)^2 / 2 + (4/3)^2 / 2) = 50/17 degrees
+    mean, low, high = tables['mean_over_beds']([effect(1, 2, 3), effect(0, 2, 4)])
+    half = stats.t.ppf(0.975, 50 / 17) * (5 / 12) ** 0.5
+    assert (mean, low, high) == pytest.approx((2, 2 - half, 2 + half))
 
 
 def test_effect(tables, tmp_path, monkeypatch):
