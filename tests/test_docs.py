@@ -7,6 +7,8 @@ import re
 import nbformat
 import pytest
 import yaml
+from mmdet.registry import MODELS
+from mmengine.config import Config
 from nbclient import NotebookClient
 
 from .helpers import ROOT, run_python
@@ -55,6 +57,20 @@ def test_reference_names_all_that_is_public(name):
     internal = {'checked_balancer'}
     missing = [one for one in module.__all__ if f'slf_mmdet.{name}.{one}\n' not in pages and one not in internal]
     assert missing == []
+
+
+def test_semi_supervised_config_builds(tmp_path):
+    page = (DOCS / 'semi_supervised.md').read_text(encoding='utf-8')
+    (block,) = [text for text in re.findall(r'```python\n(.*?)```', page, re.DOTALL) if 'SoftTeacher' in text]
+    (tmp_path / 'config.py').write_text(block)
+    cfg = Config.fromfile(tmp_path / 'config.py').model
+    for part in (cfg, cfg.detector):  # without the weights that mmdet would load
+        part.pop('init_cfg', None)
+    cfg.detector.backbone.pop('init_cfg')
+    model = MODELS.build(cfg)
+    assert model.loss_balancer.parts == ('supervised', 'unsupervised')
+    assert type(model.student).__name__ == type(model.teacher).__name__ == 'FasterRCNN'
+    assert not any(key.startswith('loss_balancer') for key in model.student.state_dict())
 
 
 def test_site_has_no_warning(tmp_path):
