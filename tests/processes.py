@@ -20,15 +20,19 @@ def forkserver():
     return context
 
 
-def run_in_two(function, out):
-    """Calls ``function(rank, out)`` in two processes with gloo; returns what each saved as ``out.RANK``."""
+def run_in(count, function, out):
+    """Calls ``function(rank, out)`` in some processes with gloo; returns what each saved as ``out.RANK``."""
     out = str(out)
     forkserver()
-    torch.multiprocessing.start_processes(_process, (function, out), nprocs=2, start_method='forkserver')
-    return [torch.load(f'{out}.{rank}', weights_only=True) for rank in range(2)]
+    torch.multiprocessing.start_processes(_process, (function, out, count), nprocs=count, start_method='forkserver')
+    return [torch.load(f'{out}.{rank}', weights_only=True) for rank in range(count)]
 
 
-def _process(rank, function, out):
+def run_in_two(function, out):
+    return run_in(2, function, out)
+
+
+def _process(rank, function, out, count):
     faulthandler.dump_traceback_later(LIMIT, exit=True)
     if sys.platform == 'linux':
         os.environ['GLOO_SOCKET_IFNAME'] = 'lo'  # the name of a machine need not lead to it
@@ -36,7 +40,7 @@ def _process(rank, function, out):
     register_all_modules()
     timeout = datetime.timedelta(seconds=LIMIT / 2)
     torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=2, timeout=timeout
+        'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=count, timeout=timeout
     )
     function(rank, out)
     torch.distributed.destroy_process_group()

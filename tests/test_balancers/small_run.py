@@ -88,7 +88,7 @@ def images(rank):
     return [torch.randn(4, FEATURE_DIM, generator=generator) * (1 + rank) for _ in range(STEPS)]
 
 
-def train(seed, batches, wrap=lambda model: model, **settings):
+def train(seed, batches, wrap=lambda model: model, accumulate=1, **settings):
     balancer = build(**settings)  # seeds every process alike
     torch.manual_seed(seed)
     for module in balancer.modules():  # whose seeds follow that of the run
@@ -99,11 +99,12 @@ def train(seed, batches, wrap=lambda model: model, **settings):
     model = wrap(detector)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
     weights = []
-    for batch in batches:
+    for number, batch in enumerate(batches, 1):
         out = model(batch)
-        optimizer.zero_grad()
-        objective(out).backward()
-        optimizer.step()
+        (objective(out) / accumulate).backward()
+        if number % accumulate == 0:
+            optimizer.step()
+            optimizer.zero_grad()
         weights.append([out[f'balance_{part}'].item() for part in PARTS])
     return weights, {key: value.clone() for key, value in detector.state_dict().items()}
 
@@ -119,4 +120,14 @@ def process(rank, out):
         sampler = dict(type='MultipleGumbelSoftmax', noise=noise, num_samples=3)
         settings = slf(sampler=sampler, granularity=granularity, name='SLFBalancer')
         result[granularity, noise] = train(rank, images(0), MMDistributedDataParallel, **settings)[0]
+    torch.save(result, f'{out}.{rank}')
+
+
+def process_of_four(rank, out):
+    """Two batches to a step of the optimizer, and last batches of which each process has another number of images."""
+    result = {}
+    for variant, settings in EXACT.items():
+        result[variant] = train(rank, images(rank), MMDistributedDataParallel, accumulate=2, **settings)
+        *batches, last = images(rank)
+        result[variant, 'unequal'] = train(rank, [*batches, last[: rank + 1]], MMDistributedDataParallel, **settings)
     torch.save(result, f'{out}.{rank}')

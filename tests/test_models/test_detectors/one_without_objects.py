@@ -27,7 +27,9 @@ def models():
     )
     for cfg, _ in found.values():  # measures in each step, but costs something from the first one on
         cfg.loss_balancer.signal = dict(type='GradientAlignment', target='training_loss', interval=1)
-    return found
+    delta_ap = tiny_model('retinanet')
+    delta_ap.loss_balancer.signal = dict(type='DeltaAP', interval=1)
+    return dict(found, delta_ap=(delta_ap, False))
 
 
 def process(rank, out):

@@ -90,3 +90,18 @@ def test_gains_are_those_of_the_parts():
 def test_wrong_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         DeltaAP(4, **wrong)
+
+
+def test_processes_exchange_a_number_for_each_part_and_one_more(monkeypatch):
+    sent = []
+
+    def mean_over_processes(values):
+        sent.append(values.numel() * values.element_size())
+        return values
+
+    monkeypatch.setattr('slf_mmdet.balancers.step.mean_over_processes', mean_over_processes)
+    signal = DeltaAP(4, interval=2)
+    quality = Given(*[[0.1, 0.4, 0.2, 0.0]] * 2)
+    for _ in range(4):
+        costs_of(signal, torch.rand(4), detection_quality=quality)
+    assert sent == [20, 20]  # bytes: fp32 of the quality as it is and with each of four parts solved

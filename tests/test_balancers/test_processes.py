@@ -1,4 +1,4 @@
-"""All balancers in two processes that see different images and were seeded differently."""
+"""Balancers in two and in four processes that see different images and were seeded differently."""
 
 import pytest
 import torch
@@ -7,9 +7,9 @@ from mmdet.registry import TASK_UTILS
 from slf_mmdet.slf import DecisionBalancer, Prior, Sampler, Signal
 from slf_mmdet.utils.config import registered
 
-from ..processes import run_in_two
+from ..processes import run_in, run_in_two
 from .registry import all_balancers
-from .small_run import EXACT, EXACT_SLF, images, process, train
+from .small_run import EXACT, EXACT_SLF, images, process, process_of_four, train
 
 # One set of weights for each image, whose images are those of the process.
 BY_IMAGE = set(registered(DecisionBalancer))
@@ -18,6 +18,11 @@ BY_IMAGE = set(registered(DecisionBalancer))
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     return run_in_two(process, tmp_path_factory.mktemp('two_processes') / 'result')
+
+
+@pytest.fixture(scope='module')
+def of_four(tmp_path_factory):
+    return run_in(4, process_of_four, tmp_path_factory.mktemp('four_processes') / 'result')
 
 
 @pytest.mark.parametrize('find_unused', [False, True])
@@ -47,14 +52,34 @@ def test_decision_networks_too_where_their_weights_are_not_random_by_image(varia
     assert_as_one((mean.tolist(), state), **EXACT[variant])
 
 
+@pytest.mark.parametrize('variant', EXACT)
+def test_four_processes_that_accumulate_gradients_train_as_one(variant, of_four):
+    (weights, state), *others = (result[variant] for result in of_four)
+    for other, _ in others:
+        weights = [[a + b for a, b in zip(ours, theirs)] for ours, theirs in zip(weights, other)]
+    mean = (torch.tensor(weights) / 4).tolist()
+    for _, other in others:
+        assert all(torch.equal(value, other[key]) for key, value in state.items())
+    assert_as_one((mean, state), processes=4, accumulate=2, **EXACT[variant])
+
+
+@pytest.mark.parametrize('variant', EXACT)
+def test_unequal_last_batches_leave_the_processes_equal(variant, of_four):
+    (weights, state), *others = (result[variant, 'unequal'] for result in of_four)
+    for other_weights, other in others:
+        assert all(torch.equal(value, other[key]) and value.isfinite().all() for key, value in state.items())
+        if 'batch' in EXACT[variant].values():
+            assert weights == other_weights
+
+
 def test_every_signal_sampler_and_prior_is_among_them():
     for key, base in (('signal', Signal), ('sampler', Sampler), ('prior', Prior)):
         assert {settings[key]['type'] for settings in EXACT_SLF.values()} == set(registered(base, TASK_UTILS))
 
 
-def assert_as_one(result, **settings):
+def assert_as_one(result, processes=2, **settings):
     weights, state = result
-    together = [torch.cat(batches) for batches in zip(images(0), images(1))]
+    together = [torch.cat(batches) for batches in zip(*map(images, range(processes)))]
     expected_weights, expected_state = train(0, together, **settings)
     torch.testing.assert_close(torch.tensor(weights), torch.tensor(expected_weights), rtol=1e-4, atol=1e-5)
     for key, value in state.items():
