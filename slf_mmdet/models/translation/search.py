@@ -14,7 +14,7 @@ from .seq2seq import Seq2Seq, State
 def beam_search(
     network: Seq2Seq, source: Tensor, beam_size: int, max_length: int, length_penalty: float = 1.0
 ) -> Tensor:
-    r"""The best translation found with a beam: :math:`\log p(y) / |y|^\alpha`, where |y| counts the end token.
+    r"""The best translation found with a beam: :math:`\log p(y) / |y|^\alpha`, the length with end token.
 
     In each step the ``beam_size`` most probable prefixes are kept. A translation that ends among them is finished; the
     search of a sentence ends when ``beam_size`` are. With ``beam_size=1`` this is greedy search.
