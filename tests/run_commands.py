@@ -13,7 +13,7 @@ SHORTER = dict(
     compare=['--report-only'],
     benchmark=['--rounds', '1', '--size', '64', '64'],
     probe=['--iters', '1', '--batches', '2'],
-    digits=['--out', 'few_digits', '--num-train', '2', '--num-test', '1'],
+    digits=['--overwrite', '--out', 'few_digits', '--num-train', '2', '--num-test', '1'],
     digits_idx=['--out', 'few_digits_28px', '--num-train', '2', '--num-test', '1'],
 )
 PLACEHOLDERS = {'CONFIG': 'my_config.py', 'MY_CONFIG': 'my_config.py', 'CHECKPOINT': 'work_dirs/slf/epoch_1.pth'}
