@@ -8,6 +8,8 @@ import pytest
 
 from .helpers import ROOT
 
+pytestmark = pytest.mark.integration
+
 FOLDER = ROOT / 'benchmarks'
 # Importing mmdet in new processes takes longer than all others together.
 SCRIPTS = sorted(path.name for path in FOLDER.glob('bm_*.py') if path.name != 'bm_startup.py')
@@ -22,6 +24,7 @@ def test_prints_a_table(script, monkeypatch, capsys):
     assert expected in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_supported_detectors_of_the_docs(monkeypatch, tmp_path):
     """A part of the families, as the script writes them now, against docs/detectors.md."""
     monkeypatch.syspath_prepend(str(FOLDER))

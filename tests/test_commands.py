@@ -18,6 +18,8 @@ from slf_mmdet.version import __version__
 
 from .helpers import DIGITS_SLF, ROOT, run_python
 
+pytestmark = pytest.mark.integration
+
 HEAVY = ('torch', 'mmengine', 'mmdet', 'mmcv', 'matplotlib', 'numpy')
 
 
@@ -107,6 +109,7 @@ def test_failure_of_a_command(tmp_path):
     assert done.returncode == 1 and 'report: absent holds no log of a training' in done.stdout
 
 
+@pytest.mark.slow
 def test_train_and_test(digits, tmp_path):
     env = dict(PYTHONPATH=str(ROOT))
     options = ('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False')

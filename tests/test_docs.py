@@ -13,6 +13,8 @@ from nbclient import NotebookClient
 
 from .helpers import ROOT, run_python
 
+pytestmark = pytest.mark.integration
+
 DOCS = ROOT / 'docs'
 LISTED = (
     *('balancers', 'slf', 'losses', 'datasets', 'hooks', 'evaluation'),
@@ -27,6 +29,7 @@ LISTED = (
 )
 
 
+@pytest.mark.slow
 def test_tutorial(tmp_path, monkeypatch):
     monkeypatch.setenv('SLF_TUTORIAL_SHORT', '1')
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
@@ -73,6 +76,7 @@ def test_semi_supervised_config_builds(tmp_path):
     assert not any(key.startswith('loss_balancer') for key in model.student.state_dict())
 
 
+@pytest.mark.slow
 def test_site_has_no_warning(tmp_path):
     run_python('-m', 'sphinx', '-q', '-W', '--keep-going', '-c', DOCS, '-b', 'html', ROOT, tmp_path / 'site')
     index = (tmp_path / 'site' / 'docs' / 'index.html').read_text(encoding='utf-8')

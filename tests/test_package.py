@@ -11,6 +11,8 @@ from slf_mmdet.version import __version__
 
 from .helpers import ROOT
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope='module')
 def wheel(site):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.integration
+
 
 def run(folder, reason, workers, **env):
     (folder / 'test_it.py').write_text(

@@ -106,6 +106,7 @@ class RunPool:
             if end is None:
                 continue
             del self._slots[run]
+            slot.started.wait(GRACE)
             self._finish(slot)
             gone.append(run)
             if run.result() is None:

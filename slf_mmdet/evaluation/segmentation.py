@@ -105,10 +105,9 @@ class SegmentationMetric(BaseMetric):
     def compute_metrics(self, results: List[List[Tuple[float, float]]]) -> Dict[str, float]:
         """``dice`` and ``hausdorff``, means over the classes; nan where nothing was there to be found or was found."""
         table = np.asarray(results, float).reshape(len(results), -1, 2)
-        present = ~np.isnan(table)
-        by_class = np.where(present, table, 0).sum(0) / np.where(present.any(0), present.sum(0), np.nan)
+        by_class = _mean_of_present(table)
         names = [self.dataset_meta['classes'][index] for index in self._classes()]
-        values = dict(zip(('dice', 'hausdorff'), np.nanmean(by_class, 0).tolist()))
+        values = dict(zip(('dice', 'hausdorff'), _mean_of_present(by_class).tolist()))
         if len(names) > 1:
             for name, (overlap, distance) in zip(names, by_class.tolist()):
                 values.update({f'dice_{name}': overlap, f'hausdorff_{name}': distance})
@@ -122,3 +121,9 @@ class SegmentationMetric(BaseMetric):
         if not (ours.any() or theirs.any()):
             return np.nan, np.nan
         return 100 * dice(ours, theirs), hausdorff_distance(ours, theirs, self.percentile)
+
+
+def _mean_of_present(table: np.ndarray) -> np.ndarray:
+    """Mean over the first axis without nan; nan where there is nothing else."""
+    present = ~np.isnan(table)
+    return np.where(present, table, 0).sum(0) / np.where(present.any(0), present.sum(0), np.nan)

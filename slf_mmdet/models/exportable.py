@@ -27,7 +27,8 @@ class ExportableYOLOV1(nn.Module):
         if not isinstance(head, YOLOV1Head):
             found = type(detector if head is None else head).__name__
             raise ValueError(f'only a detector with a YOLOV1Head can be exported, found {found}; MMDeploy has others.')
-        self.detector = detector.eval()
+        self.detector = detector
+        self.eval()
 
     def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
         """Detects.

@@ -16,6 +16,8 @@ from slf_mmdet.analysis.report_figures import draw_progress
 
 from ..helpers import CONFIGS, DIGITS_SLF
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def open_report(make_work_dir, browser, tmp_path):
@@ -46,6 +48,7 @@ def table(page, selector):
     return [[cell.inner_text().strip() for cell in row.locator('th, td').all()] for row in rows]
 
 
+@pytest.mark.slow
 def test_results(open_report):
     page = open_report()
     assert page.title() == page.locator('h1').inner_text() == 'slf_seed7'

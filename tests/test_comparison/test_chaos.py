@@ -11,6 +11,7 @@ from filelock import FileLock
 from mmengine.config import Config
 
 from slf_mmdet.comparison import BusyError, Experiment, locked, parse_arm
+from slf_mmdet.comparison.planned_run import first_ready
 from slf_mmdet.comparison.run_process import CANNOT_WRITE, describe_end, start_run
 from slf_mmdet.utils.files import is_unwritable, remove_partial, whole_file, write_text
 
@@ -18,9 +19,12 @@ from ..helpers import DIGITS_SLF
 from ..processes import forkserver
 from . import chaos
 
+pytestmark = pytest.mark.integration
+
 linux = pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 
 
+@pytest.mark.slow
 @linux
 def test_a_comparison_under_faults_is_the_undisturbed_one(digits, tmp_path):
     process = forkserver().Process(target=chaos.suite, args=(tmp_path, digits, 3, 0))
@@ -42,7 +46,7 @@ def test_a_file_is_the_old_or_the_new_one_wherever_its_writer_is_killed(tmp_path
     code = f"""
 import os, signal
 from pathlib import Path
-from slf_mmdet.comparison import files
+from slf_mmdet.utils import files
 
 def die(*args):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -119,15 +123,15 @@ def test_the_first_arm_of_each_seed_gives_the_network(experiment, tmp_path):
     """Whichever arm is ready first, else the table would depend on how fast the processes are."""
     waiting, running = list(experiment.runs), []
     for expected in ('static, seed 0', 'static, seed 1', None):
-        ready = experiment._ready(waiting, running)
+        ready = first_ready(waiting, running)
         assert (ready and ready.name) == expected
         if ready:
             waiting.remove(ready)
             running.append(ready)
     (tmp_path / 'start_seed_1.pth').write_bytes(b'')
-    assert experiment._ready(waiting, running).name == 'slf, seed 1'
+    assert first_ready(waiting, running).name == 'slf, seed 1'
     del running[0]  # it failed before it had saved its network
-    assert experiment._ready(waiting, running).name == 'slf, seed 0'
+    assert first_ready(waiting, running).name == 'slf, seed 0'
 
 
 def test_a_damaged_result_is_an_error_that_names_it(experiment):

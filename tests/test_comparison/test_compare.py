@@ -19,6 +19,8 @@ from slf_mmdet.losses.yolov1 import BASE_WEIGHTS
 
 from ..helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
 
+pytestmark = pytest.mark.integration
+
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 OPTIONS = (*IN_PROCESS, 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')
 
@@ -52,6 +54,7 @@ def compared(digits, tmp_path_factory):
     return work_dir, run_python(*command(work_dir, *args), cwd=digits), args
 
 
+@pytest.mark.slow
 def test_every_run_is_a_trained_and_evaluated_run(compared):
     work_dir, _, _ = compared
     assert set(read(work_dir)) == {(label, 0) for label in ('static', 'again', 'slf')}
@@ -107,6 +110,7 @@ def test_an_interrupted_comparison_says_how_it_continues(monkeypatch, run_tool, 
     assert done.returncode == 1 and 'Interrupted. The same command continues where it stopped.' in done.stdout
 
 
+@pytest.mark.slow
 def test_killed_comparison_continues(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0')
     options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=3')
@@ -220,6 +224,7 @@ def test_failed_run_is_reported_and_the_others_go_on(run_tool, digits, tmp_path)
     assert set(read(tmp_path)) == {('static', 0)}
 
 
+@pytest.mark.slow
 def test_tuned_arm_is_the_best_trial_of_the_search(run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0', '--weights', 'search', '--trials', '2', '--jobs', '2')
     done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits)

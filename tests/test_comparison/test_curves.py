@@ -54,7 +54,7 @@ def test_time_to_reach_where_less_is_better():
 def test_files(tmp_path):
     curves = dict(static={0: STATIC, 1: STATIC[:2]}, slf={0: [(10, 0.4), (20, 0.8)]})
     save_curves(tmp_path / 'curves.csv', curves, 'mAP')
-    lines = list(csv.reader((tmp_path / 'curves.csv').open()))
+    lines = list(csv.reader((tmp_path / 'curves.csv').read_text().splitlines()))
     assert lines[0] == ['arm', 'seed', 'iter', 'mAP'] and len(lines) == 1 + 3 + 2 + 2
     assert lines[-1] == ['slf', '0', '20', '0.8']
     plot_curves(tmp_path / 'curves.png', curves, 'mAP')

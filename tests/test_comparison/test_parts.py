@@ -7,7 +7,7 @@ from mmdet.models.detectors import RetinaNet
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from slf_mmdet.comparison import Experiment, find_arms, parse_arm, parse_options, parse_parts, with_parts
+from slf_mmdet.comparison import Experiment, grid_arms, parse_arm, parse_options, parse_parts, with_parts
 from slf_mmdet.comparison import parts as parts_module
 from slf_mmdet.comparison.balancer_arms import base_weights
 from slf_mmdet.comparison.run import train_and_evaluate
@@ -95,7 +95,7 @@ def test_where_there_is_nothing_to_group(cfg):
 def test_tuned_weights_are_of_these_parts(cfg):
     weights = base_weights(cfg, parts=PARTS)
     assert weights == dict(cls=1.0, box=1.0)
-    points = [arm.balancer for arm in find_arms(weights, 'grid', parts=PARTS)]
+    points = [arm.balancer for arm in grid_arms(weights, parts=PARTS)]
     assert len(points) == 4 and all(point['parts'] == PARTS for point in points)
     assert points[1]['base_weights'] == dict(cls=2.0, box=1.0)
 

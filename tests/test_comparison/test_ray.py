@@ -13,6 +13,8 @@ from slf_mmdet.comparison import RayEngine
 
 from ..helpers import CONFIGS, IN_PROCESS, ROOT
 
+pytestmark = pytest.mark.integration
+
 ray = pytest.importorskip('ray')
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 LONG = (
@@ -70,11 +72,13 @@ def iterations(work_dir):
     return found
 
 
+@pytest.mark.slow
 def test_killed_driver_and_lost_node(cluster, digits, tmp_path):
     work_dir = tmp_path / 'compare'
     arms = ('--balancers', 'static', 'bad=static(base_weights=dict(box=1))', '--seeds', '0', '1')
     driver = start(cluster, digits, work_dir, *arms)
-    wait_for(lambda: len(iterations(work_dir)) == 2, driver)  # two nodes, four runs: the others wait
+    wait_for(lambda: len({path.parent for path in work_dir.glob('*/*/epoch_*.pth')}) == 2, driver)
+    assert len(iterations(work_dir)) == 2  # two nodes, four runs: the others wait
     driver.send_signal(signal.SIGKILL)
     driver.communicate()
     before = iterations(work_dir)

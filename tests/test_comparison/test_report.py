@@ -69,7 +69,7 @@ def test_files(experiment):
     text = markdown.read_text()
     assert '| slf | 72.00 ± 2.65 | 3 | +2.00 | -0.48 to +4.48 | 0.1100 | x1.10 |' in text
     assert 'slf and static do not differ significantly (+2.00 mAP, -0.48 to +4.48, 3 seeds); 10 would be' in text
-    lines = list(csv.DictReader(table.open()))
+    lines = list(csv.DictReader(table.read_text().splitlines()))
     assert len(lines) == 6
     assert lines[0]['arm'] == 'static' and float(lines[0]['pascal_voc/mAP']) == 0.7
     assert picture.stat().st_size > 5000

@@ -112,10 +112,10 @@ def test_the_best_trial_is_that_of_the_best_validation(search):
 
 
 def test_it_comes_closer_to_the_optimum_than_its_random_start(search):
-    found = search(FormulaEngine(), 40)
+    found = search(FormulaEngine(), 25)
     values = [float(row['value']) for row in table(found) if row['state'] == 'complete']
     assert max(values[10:]) > max(values[:10])
-    assert max(values) > 0.98
+    assert max(values) > 0.95
 
 
 def test_a_smaller_metric_is_better_with_the_rule_less(search):

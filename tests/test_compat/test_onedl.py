@@ -9,6 +9,8 @@ import pytest
 
 from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT, SHORT, run_python
 
+pytestmark = pytest.mark.integration
+
 # Into a folder of their own, without what they share with this installation
 PACKAGES = (
     'onedl-mmengine==0.10.12',
@@ -32,6 +34,7 @@ def onedl(tmp_path_factory):
     return dict(PYTHONPATH=os.pathsep.join([str(folder), str(ROOT)]))
 
 
+@pytest.mark.slow
 def test_training_and_resuming(onedl, digits, tmp_path):
     where = run_python('-c', 'import mmengine, mmdet; print(mmengine.__file__, mmdet.__version__)', env=onedl).stdout
     assert 'onedl' in where and '3.5.1' in where

@@ -179,6 +179,7 @@ def test_no_lenet_is_said_before_the_training(data, tmp_path, monkeypatch):
     assert not list((tmp_path / 'run').glob('*.pth'))
 
 
+@pytest.mark.slow
 def test_tools(data, tmp_path, run_tool):
     """Trained, tested and reported as a user does; the test finds the distance of the last validation."""
     options = [f'{key}={value}' for key, value in SMALL.items()]

@@ -62,7 +62,9 @@ def test_every_file_is_tested():
     translation = {'multi30k_de_en', 'multi30k_10k_de_en'}
     masks = {'digits_coco_112', 'small_digits_96'}  # in test_configs/test_digits_masks.py and test_segmentation.py
     images = {'voc07_224_images'}  # in test_configs/test_super_resolution.py
-    others = {*graphs, *translation, *masks, *images}
+    clustering = {'mnist10k_28', 'mnist10k_28_imbalanced', 'mnist70k_28', 'cifar10_folder_32'}  # test_clustering.py
+    gan = {'mnist_28'}  # in test_configs/test_gan.py
+    others = {*clustering, *gan, *graphs, *translation, *masks, *images}
     assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification, *others}
 
 

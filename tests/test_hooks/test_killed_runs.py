@@ -10,6 +10,8 @@ from mmengine.config import Config
 from ..helpers import DIGITS_SLF
 from .killed import END, ORDER, exit_code
 
+pytestmark = pytest.mark.integration
+
 EPOCHS, ITERATIONS = 4, 4  # 32 images in batches of 8
 # All that draws random numbers: the order of the data, augmentation in two workers, dropout, Gumbel noise
 CHANGES = dict(

@@ -14,6 +14,8 @@ import pytest
 
 from ..helpers import CONFIGS, DIGITS_SLF, ROOT, run_python
 
+pytestmark = pytest.mark.integration
+
 FILES = sorted([ROOT / 'README.md', *(ROOT / 'docs').rglob('*.md'), *(ROOT / 'configs').rglob('README.md')])
 BLOCK = re.compile(
     r'(?:<!-- illustration: (?P<reason>.+?) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```', re.DOTALL | re.MULTILINE
@@ -79,6 +81,7 @@ def results(project, site):
     return {name: [each for each in done if each['record'] == str(path)] for name, path in zip(NAMES, records)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NAMES)
 def test_commands(results, name):
     assert len(results[name]) >= len(re.findall('python tools/|slf-mmdet ', SCRIPTS[name]))  # more in a loop

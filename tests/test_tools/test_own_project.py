@@ -9,6 +9,8 @@ from slf_mmdet.paths import get_config_path, get_mmdet_tool
 
 from ..helpers import IN_PROCESS, SHORT, run_python
 
+pytestmark = pytest.mark.integration
+
 NAME = 'slf/slf_yolov1_nano_1xb16-12e_digits-112px.py'
 OWN = """
 train_cfg = dict(max_epochs=1)
@@ -36,6 +38,7 @@ def inherit(site, project, way):
     return project / 'mine.py'
 
 
+@pytest.mark.slow
 def test_inherit_swap_the_balancer_train_and_test_with_mmdets_own_tools(site, project):
     inherit(site, project, 'expression')
     env = dict(PYTHONPATH=str(site))

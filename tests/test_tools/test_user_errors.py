@@ -12,6 +12,8 @@ from slf_mmdet.commands.errors import LOOPS, PACKAGE, user_errors
 
 from ..helpers import DIGITS_SLF, ROOT, run_python
 
+pytestmark = pytest.mark.integration
+
 CASES = [
     ('analysis_tools/report.py', ['absent'], 'absent holds no log of a training'),
     ('analysis_tools/probe.py', ['absent.py'], 'absent.py'),
@@ -32,6 +34,7 @@ CASES = [
     ('test.py', [str(DIGITS_SLF), 'cut.pth', '--work-dir', 'out'], 'the checkpoint cut.pth is broken'),
     ('test.py', [str(DIGITS_SLF), 'absent.pth', '--work-dir', 'out'], 'absent.pth'),
     ('dataset_converters/digits_voc.py', ['--out', 'out', '--num-train', '-1'], 'num_train'),
+    ('dataset_converters/digits_idx.py', ['--out', 'out', '--num-train', '-1'], 'num_train'),
     ('deployment/export_onnx.py', [str(DIGITS_SLF), 'absent.pth', '--out', 'out.onnx'], 'absent.pth'),
     ('model_converters/publish_model.py', ['cut.pth', 'out.pth'], 'cut.pth: cannot be read as a checkpoint'),
     ('model_converters/darknet_to_mmdet.py', ['yolov1', 'absent.weights', 'out.pth'], 'absent.weights'),
@@ -97,6 +100,7 @@ def test_streams_and_exit_code(tmp_path):
     assert any(line.startswith('report: absent holds no log of a training') for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_demo_ends_as_its_step_does(tmp_path):
     (tmp_path / 'data').write_text('a file where the demo needs a folder')
     done = run_python(ROOT / 'tools/demo.py', '--quick', cwd=tmp_path, check=False)

@@ -34,6 +34,8 @@ class LocalRun(StartedRun):
             self.process.wait(seconds)
         self.process.kill()  # nothing where it has ended
         self.process.wait()
+        if self.process.stdin is not None:  # the pipe that tells it that this process lives
+            self.process.stdin.close()
 
 
 class LocalEngine(Engine):

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from test_signal_exists import solo
 
 from slf_mmdet.models.detectors.balanced_detector import shared_weights
 from slf_mmdet.probe import Recorder
 
 from .small_yolov1 import batch as random_images
 from .small_yolov1 import build_detector
+from .test_signal_exists import solo
 from .tiny_detectors import FILES, batch, build, tiny_model, unbalanced
 
 
