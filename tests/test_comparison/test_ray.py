@@ -67,8 +67,7 @@ def iterations(work_dir):
     found = {}
     for path in work_dir.glob('*/seed_*/progress'):
         text = path.read_text().split()
-        if text:
-            found[path.parent.relative_to(work_dir).as_posix()] = int(text[0])
+        found[path.parent] = int(text[0]) if text else 0  # it is being written
     return found
 
 
