@@ -230,7 +230,7 @@ def test_teacher_forcing_is_the_mean_over_the_tokens_of_the_references(build):
     total, count = 0.0, 0
     for index in range(len(SOURCE)):
         target = alone(TARGET, index)
-        log_probs = network.output(network(alone(SOURCE, index), target)).log_softmax(-1)
+        log_probs = network.output(network(alone(SOURCE, index), target)).log_softmax(-1).detach()
         for t, token in enumerate(target[0].tolist()):
             total, count = total - float(log_probs[0, t, token]), count + 1
     found = TeacherForcing(network)(network, SOURCE, TARGET)
