@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--rule',
         choices=['greater', 'less'],
         help='whether a greater or a smaller metric is better (default: less if its name has "loss", "distance", '
-        '"error" or "perplexity", else greater)',
+        '"error", "hausdorff" or "perplexity", else greater)',
     )
     parser.add_argument(
         '--weights',

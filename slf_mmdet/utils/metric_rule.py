@@ -1,6 +1,6 @@
 """Whether a greater or a smaller value of a metric is better."""
 
-_LESS = ('loss', 'distance', 'error', 'perplexity')
+_LESS = ('loss', 'distance', 'error', 'hausdorff', 'perplexity')
 
 
 def rule_of(metric: str) -> str:
