@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,13 +10,10 @@ import time
 
 import pytest
 
-from slf_mmdet.comparison import RayEngine
-
-from ..helpers import CONFIGS, IN_PROCESS, ROOT
+from ..helpers import CONFIGS, IN_PROCESS, ROOT, run_python
 
 pytestmark = pytest.mark.integration
 
-ray = pytest.importorskip('ray')
 CONFIG = CONFIGS / 'yolov1' / 'yolov1_nano_1xb16-12e_digits-112px.py'
 LONG = (
     'train_dataloader.batch_size=4',
@@ -28,17 +26,32 @@ OPTIONS = (*IN_PROCESS, *LONG)
 LIMIT = 400
 
 
-@pytest.fixture
-def cluster(monkeypatch):
-    """Two nodes of one CPU each; every run takes one."""
-    from ray.cluster_utils import Cluster
+class Nodes:
+    """The cluster of ``ray_nodes.py``."""
 
-    monkeypatch.setenv('RAY_DISABLE_MEMORY_MONITOR', '1')
-    cluster = Cluster(initialize_head=True, head_node_args=dict(num_cpus=1, object_store_memory=10**8))
-    cluster.add_node(num_cpus=1, object_store_memory=10**8)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    def __init__(self):
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', 'tests.test_comparison.ray_nodes'],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.address = next(line.strip() for line in self.process.stdout if re.fullmatch(r'[\d.]+:\d+', line.strip()))
+
+    def remove_second(self):
+        print('remove', file=self.process.stdin, flush=True)
+
+    def end(self):
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def cluster():
+    """Every run takes a node."""
+    nodes = Nodes()
+    yield nodes
+    nodes.end()
 
 
 def start(cluster, cwd, work_dir, *args):
@@ -84,7 +97,7 @@ def test_killed_driver_and_lost_node(cluster, digits, tmp_path):
     driver = start(cluster, digits, work_dir, *arms)
     wait_for(lambda: all(done > before[run] for run, done in iterations(work_dir).items()), driver)
     assert not list(work_dir.glob('*/*/result.json'))
-    cluster.remove_node(cluster.list_all_nodes()[1], allow_graceful=False)
+    cluster.remove_second()
     printed = driver.communicate(timeout=LIMIT)[0]
     assert driver.returncode == 1, printed
     assert 'failed: bad, seed 0: ended with exit status 1' in printed and "names ['box']" in printed
@@ -96,11 +109,16 @@ def test_killed_driver_and_lost_node(cluster, digits, tmp_path):
     assert sorted(log.count('resumed epoch') for log in logs) == [1, 2]  # of the driver, and of the node
 
 
-def test_errors(cluster, monkeypatch):
-    with pytest.raises(ValueError, match="--engine ray found no cluster at '127.0.0.1:1'"):
-        RayEngine(address='127.0.0.1:1')
-    ray.init(address=cluster.address, log_to_driver=False)
-    with pytest.raises(ValueError, match='a run asks for 2 CPUs and 0 GPUs .* found 1 CPUs and 0 GPUs, 1 CPUs'):
-        RayEngine(cpus=2)
-    with pytest.raises(ValueError, match='--jobs must be >= 1, found 0'):
-        RayEngine(jobs=0)
+def test_errors(cluster):
+    code = f"""
+from slf_mmdet.comparison import RayEngine
+for settings in (dict(address='127.0.0.1:1'), dict(address={cluster.address!r}, cpus=2), dict(jobs=0)):
+    try:
+        RayEngine(**settings)
+    except ValueError as error:
+        print(' '.join(str(error).split()))
+"""
+    printed = run_python('-c', code).stdout
+    assert "--engine ray found no cluster at '127.0.0.1:1': start one with `ray start --head`" in printed
+    assert re.search('a run asks for 2 CPUs and 0 GPUs .* found 1 CPUs and 0 GPUs, 1 CPUs', printed)
+    assert '--jobs must be >= 1, found 0' in printed
