@@ -16,11 +16,11 @@ from PIL import Image
 
 from ..hooks import precision_recall, weight_picture
 from ..hooks.precision_recall import FILE, draw_precision_recall
-from ..utils.metric_rule import rule_of
+from ..utils.metrics import main_metric, rule_of
 from .collapse_history import build_balancers, diagnoses, periods
 from .config_changes import changes, find_dumped_config, find_own_config, load_base, load_dumped_config
 from .logs import WEIGHT, Curve, find_logs, part_names, read_curves, read_validations
-from .report_figures import draw_evenness, draw_measured, draw_progress, main_metric
+from .report_figures import draw_evenness, draw_measured, draw_progress
 from .text_log import read_text_logs
 from .trajectories import draw_trajectories
 
@@ -167,7 +167,7 @@ def _summary(curves: Mapping[str, Curve], validations: Mapping[int, Mapping[str,
     if 'time' in curves:
         summary['Time per iteration'] = f'{1000 * np.median(curves["time"].values):.0f} ms (median)'
     if validations:
-        key = main_metric(validations) or ''
+        key = main_metric(key for metrics in validations.values() for key in metrics) or ''
         values = [metrics[key] for metrics in validations.values() if key in metrics]
         summary[f'{key}, last'] = f'{values[-1]:.4f}'
         best, name = (min, 'smallest') if rule_of(key) == 'less' else (max, 'largest')

@@ -5,17 +5,12 @@ from typing import Mapping, Optional, Tuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..utils.metrics import main_metric
 from .logs import Curve
 
 PANELS = dict(loss='loss', loss_discriminator='discriminator loss', loss_generator='generator loss', lr='learning rate')
 Curves = Mapping[str, Curve]
 Validations = Mapping[int, Mapping[str, float]]
-
-
-def main_metric(validations: Validations) -> Optional[str]:
-    """The key that a run is judged by: the first that ends with mAP, else the first; ``None`` without an evaluation."""
-    keys = [key for metrics in validations.values() for key in metrics]
-    return next((key for key in keys if key.endswith('mAP')), keys[0] if keys else None)
 
 
 def draw_progress(runs: Mapping[str, Tuple[Curves, Validations]]) -> Optional[Figure]:
@@ -24,7 +19,7 @@ def draw_progress(runs: Mapping[str, Tuple[Curves, Validations]]) -> Optional[Fi
     Args:
         runs: name -> scalars and validations.
     """
-    metric = next((key for _, validations in runs.values() for key in [main_metric(validations)] if key), None)
+    metric = main_metric(key for _, validations in runs.values() for metrics in validations.values() for key in metrics)
     panels = [(key, title) for key, title in PANELS.items() if _anywhere(runs, key)]
     count = len(panels) + (metric is not None)
     if not count:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence
 from mmengine.config import Config
 from rich.console import Console
 
-from ..utils.metric_rule import rule_of
+from ..utils.metrics import rule_of
 from . import (
     Arm,
     BalancerArm,

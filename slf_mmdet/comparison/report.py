@@ -21,7 +21,7 @@ from rich.table import Table
 
 from ..utils.checks import is_number
 from ..utils.files import whole_file, write_text, writing
-from ..utils.metric_rule import rule_of
+from ..utils.metrics import main_metric, rule_of
 from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment
@@ -91,7 +91,7 @@ class Report:
             ends with mAP, or the first one.
         split: ``'test'`` or ``'val'``: which of the two loops' metrics.
         rule: whether a ``'greater'`` or a smaller (``'less'``) value is better; ``None`` for what the metric's name
-            says, see :func:`~slf_mmdet.utils.metric_rule.rule_of`.
+            says, see :func:`~slf_mmdet.utils.metrics.rule_of`.
 
     Attributes:
         missing: runs without a result, because they failed or have not finished.
@@ -117,7 +117,7 @@ class Report:
             raise ValueError(f'{experiment.work_dir}: no run is finished yet, nothing to report.')
         keys = list(dict.fromkeys(key for result in self.results.values() for key in result[split]))
         if metric is None:
-            metric = next((key for key in keys if key.endswith('mAP')), keys[0] if keys else None)
+            metric = main_metric(keys)
         if metric not in keys:
             raise ValueError(f'metric {metric!r} was not measured; there are {keys}.')
         self.metric = str(metric)

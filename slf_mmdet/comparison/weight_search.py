@@ -17,6 +17,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from ..utils.files import remove_partial, whole_file
+from ..utils.metrics import main_metric
 from .balancer_arms import BalancerArm
 from .engines import Engine
 from .experiment import Experiment
@@ -90,7 +91,6 @@ class WeightSearch:
         self.seeds = list(seeds)
         self.work_dir = work_dir.absolute()
         self.metric = metric
-        self.rule = rule
         self.settings = settings
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.study = optuna.create_study(
@@ -220,26 +220,27 @@ class WeightSearch:
             value = self._mean(finished)
             self.study.tell(one.trial, value, state=states.FAIL if value is None else states.COMPLETE)
             return True
-        self._report(one)
-        if one.trial.should_prune():
+        if self._report(one) and one.trial.should_prune():
             self.study.tell(one.trial, state=states.PRUNED)
             return True
         return False
 
-    def _report(self, one: _Trial) -> None:
-        """Reports the validations that all runs of a trial have had since."""
+    def _report(self, one: _Trial) -> bool:
+        """Reports the validations that all runs of a trial have had since; whether there are any."""
         curves = [read_validations(run.folder) for run in one.runs]
         steps = sorted(set(curves[0]).intersection(*curves[1:]))
-        for number, step in enumerate(steps[one.reported :], one.reported + 1):
+        new = steps[one.reported :]
+        for number, step in enumerate(new, one.reported + 1):
             value = self._mean([curve[step] for curve in curves])
             if value is not None:
                 one.trial.report(value, number)
             one.reported = number
+        return bool(new)
 
     def _mean(self, found: Sequence[Mapping[str, float]]) -> Optional[float]:
         """The mean of the metric; ``None`` where it is not finite."""
         if self.metric is None:
-            self.metric = next((key for key in found[0] if key.endswith('mAP')), next(iter(found[0]), None))
+            self.metric = main_metric(found[0])
         if any(self.metric not in metrics for metrics in found):
             raise ValueError(f'metric {self.metric!r} was not measured; there are {list(found[0])}.')
         value = statistics.fmean(metrics[str(self.metric)] for metrics in found)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Optional, Sequence
 from filelock import FileLock
 
 from ..utils.checks import is_count, require
+from ..utils.files import whole_file
 from .parallel_text import read_sentences
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def load_bpe(
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f'{path}.lock'):
             if not path.is_file():
-                partial = path.with_name(f'{path.name}.partial')
-                _trained(lines, vocab_size, lowercase).save(str(partial))
-                partial.replace(path)
+                trained = _trained(lines, vocab_size, lowercase)
+                with whole_file(path) as partial:
+                    trained.save(str(partial))
     found = Tokenizer.from_file(str(path))
     if found.get_vocab_size() != vocab_size:
         raise ValueError(
