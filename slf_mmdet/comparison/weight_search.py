@@ -18,6 +18,7 @@ from rich.console import Console
 
 from ..utils.files import remove_partial, whole_file
 from ..utils.metrics import main_metric
+from ..utils.optional import needs
 from .balancer_arms import BalancerArm
 from .engines import Engine
 from .experiment import Experiment
@@ -79,10 +80,8 @@ class WeightSearch:
         zero = [name for name, weight in weights.items() if not weight > 0]
         if zero:
             raise ValueError(f'--weights search multiplies base weights: those of {zero} must be > 0, found 0.')
-        try:
+        with needs('--weights search', 'optuna', 'search'):
             import optuna
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError('--weights search needs Optuna: pip install "slf-mmdet[search]"') from error
         self._optuna = optuna
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.cfg = cfg

@@ -7,6 +7,7 @@ from filelock import FileLock
 
 from ..utils.checks import is_count, require
 from ..utils.files import whole_file
+from ..utils.optional import needs
 from .parallel_text import read_sentences
 
 if TYPE_CHECKING:
@@ -34,14 +35,12 @@ def load_bpe(
 
     Raises:
         FileNotFoundError: there is neither the file nor a file of the corpus.
-        ImportError: the package tokenizers is not installed.
+        ModuleNotFoundError: the package tokenizers is not installed.
         ValueError: a setting is out of its range, the file has another number of tokens, or the corpus has fewer
             different ones.
     """
-    try:
+    with needs('Translation', 'tokenizers', 'text'):
         from tokenizers import Tokenizer
-    except ImportError as error:
-        raise ImportError("Translation needs tokenizers: pip install 'slf-mmdet[text]'") from error
     hint = f'{MIN_SIZE} are the bytes and {", ".join(SPECIAL)}.'
     require(is_count(vocab_size, MIN_SIZE), 'vocabulary', 'vocab_size', f'an integer >= {MIN_SIZE}', vocab_size, hint)
     require(max_lines is None or is_count(max_lines), 'vocabulary', 'max_lines', 'None or an integer >= 1', max_lines)

@@ -13,6 +13,7 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset
 
 from ..utils.checks import is_count, is_number, require
+from ..utils.optional import needs
 from .findings import BadDataError, Finding
 
 SPLITS = ('train', 'test')
@@ -54,7 +55,7 @@ class MoleculeDataset(BaseDataset):
     Raises:
         BadDataError: a column is missing, a molecule cannot be parsed, a number or the name of a split is none, a split
             is empty, or no feature is left. It names the file and the line.
-        ImportError: RDKit is not installed.
+        ModuleNotFoundError: RDKit is not installed.
     """
 
     METAINFO: Dict[str, Any] = dict()
@@ -161,13 +162,9 @@ def _rows(path: Path, columns: Tuple[str, str, Optional[str]]) -> Iterator[_Mole
 
 def _substructures(path: Path, molecules: List[_Molecule], radius: int) -> List[Dict[int, int]]:
     """Number of each circular substructure in each molecule."""
-    try:
+    with needs('MoleculeDataset', 'rdkit', 'graphs'):
         from rdkit import Chem
         from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-    except ImportError as error:
-        raise ImportError(
-            "MoleculeDataset: RDKit is not installed. Install it: pip install 'slf-mmdet[graphs]'"
-        ) from error
     generator = GetMorganGenerator(radius=radius)
     counts = []
     for molecule in molecules:

@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from torch import Tensor
 
 from ..datasets.bpe import EOS, PAD
+from ..utils.optional import needs
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import BLEU
@@ -24,7 +25,7 @@ class BLEUMetric(BaseMetric):
         kwargs: of mmengine's ``BaseMetric``.
 
     Raises:
-        ImportError: sacrebleu is not installed.
+        ModuleNotFoundError: sacrebleu is not installed.
     """
 
     default_prefix = ''
@@ -94,8 +95,6 @@ def _reward() -> 'BLEU':
 
 
 def _sacrebleu(**settings: Any) -> 'BLEU':
-    try:
+    with needs('BLEU', 'sacrebleu', 'text'):
         from sacrebleu.metrics import BLEU
-    except ImportError as error:
-        raise ImportError("BLEU needs sacrebleu: pip install 'slf-mmdet[text]'") from error
     return BLEU(**settings)

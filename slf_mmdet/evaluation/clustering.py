@@ -7,7 +7,7 @@ from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 from scipy.optimize import linear_sum_assignment
 
-INSTALL = "pip install 'slf-mmdet[cluster]'"
+from ..utils.optional import needs
 
 
 def clustering_accuracy(labels: np.ndarray, clusters: np.ndarray) -> float:
@@ -40,7 +40,7 @@ class ClusteringMetric(BaseMetric):
         kwargs: see mmengine's ``BaseMetric``.
 
     Raises:
-        ImportError: scikit-learn is not installed.
+        ModuleNotFoundError: scikit-learn is not installed.
         ValueError: there are no images, they have no class, or all are of one class.
     """
 
@@ -48,10 +48,8 @@ class ClusteringMetric(BaseMetric):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        try:
+        with needs('ClusteringMetric', 'scikit-learn', 'cluster'):
             import sklearn.metrics
-        except ImportError as error:
-            raise ImportError(f'{type(self).__name__} needs scikit-learn. Install it: {INSTALL}') from error
         self._scores = sklearn.metrics
 
     def process(self, data_batch: Any, data_samples: Sequence[Dict[str, Any]]) -> None:

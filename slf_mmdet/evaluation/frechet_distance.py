@@ -12,6 +12,7 @@ from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 from torch import Tensor, nn
 
 from ..utils.checks import require
+from ..utils.optional import needs
 
 CLASSIFIER = 'configs/classification/mnist/lenet_ce_1xb128-20e_mnist-32px.py'
 
@@ -57,7 +58,8 @@ class FrechetDistance(BaseMetric):
         prefix: Optional[str] = None,
     ) -> None:
         super().__init__(collect_device, prefix)
-        _require_torchmetrics()
+        with needs('FrechetDistance', 'torchmetrics', 'gan'):
+            import torchmetrics  # noqa: F401
         if not Path(checkpoint).is_file():
             raise FileNotFoundError(
                 f'FrechetDistance: the checkpoint {checkpoint} is not there. It is that of a classifier of the same '
@@ -103,12 +105,3 @@ class FrechetDistance(BaseMetric):
         distance.update(real, real=True)
         distance.update(fake, real=False)
         return dict(frechet_distance=float(distance.compute()))
-
-
-def _require_torchmetrics() -> None:
-    try:
-        import torchmetrics  # noqa: F401
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "FrechetDistance needs torchmetrics, which is not installed: pip install 'slf-mmdet[gan]'"
-        ) from None

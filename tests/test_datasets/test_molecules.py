@@ -140,5 +140,5 @@ def test_wrong_settings(settings, message, write):
 
 def test_without_rdkit(write, monkeypatch):
     monkeypatch.setitem(sys.modules, 'rdkit', None)
-    with pytest.raises(ImportError, match=r"RDKit is not installed\. Install it: pip install 'slf-mmdet\[graphs\]'"):
+    with pytest.raises(ImportError, match=r"MoleculeDataset needs rdkit: pip install 'slf-mmdet\[graphs\]'"):
         load(write(ALKANES))

@@ -75,5 +75,5 @@ def test_images_without_a_class():
 
 def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.metrics', None)
-    with pytest.raises(ImportError, match=r"needs scikit-learn. Install it: pip install 'slf-mmdet\[cluster\]'"):
+    with pytest.raises(ImportError, match=r"needs scikit-learn: pip install 'slf-mmdet\[cluster\]'"):
         METRICS.build(CONFIG)

@@ -104,5 +104,5 @@ def test_too_few_images(metric, count):
 
 def test_without_torchmetrics(checkpoint, monkeypatch):
     monkeypatch.setitem(sys.modules, 'torchmetrics', None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs torchmetrics, .*pip install 'slf-mmdet\[gan\]'"):
+    with pytest.raises(ModuleNotFoundError, match=r"needs torchmetrics: pip install 'slf-mmdet\[gan\]'"):
         FrechetDistance(checkpoint=checkpoint, **LENET)

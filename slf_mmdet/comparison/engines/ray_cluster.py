@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+from ...utils.optional import needs
 from ..run_process import describe_end
 from .base import LOG, Engine, StartedRun
 
@@ -72,10 +73,8 @@ class RayEngine(Engine):
         self, jobs: int = ALL_AT_ONCE, cpus: float = 1, gpus: float = 0, address: Optional[str] = None
     ) -> None:
         super().__init__(jobs)
-        try:
+        with needs('--engine ray', 'ray', 'ray'):
             import ray
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError('--engine ray needs Ray: pip install "slf-mmdet[ray]"') from error
         if not ray.is_initialized():
             _connect(address)
         _check_fits(cpus, gpus)

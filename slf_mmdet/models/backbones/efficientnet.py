@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...utils.checks import is_count, require
+from ...utils.optional import needs
 from .frozen import keep_frozen
 
 
@@ -43,7 +44,7 @@ class EfficientNetBackbone(BaseModule):
         out_channels (tuple[int]): of each map.
 
     Raises:
-        ImportError: timm is not installed.
+        ModuleNotFoundError: timm is not installed.
         ValueError: a setting is out of its range, or the network is no EfficientNet.
     """
 
@@ -159,10 +160,8 @@ class EfficientNetBackbone(BaseModule):
 
 
 def _build(model: str) -> Any:
-    try:
+    with needs('EfficientNetBackbone', 'timm', 'cls'):
         import timm
-    except ImportError as error:
-        raise ImportError("EfficientNetBackbone needs timm: pip install 'slf-mmdet[cls]'") from error
     if model not in timm.list_models():
         names = timm.list_models('*efficientnet_lite*')
         raise ValueError(f'EfficientNetBackbone: model must be a network of timm, such as {names}; found {model!r}')
