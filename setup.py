@@ -53,48 +53,63 @@ setup(
         'torchvision>=0.16',
         'mmengine>=0.10.4,<2',
         'mmdet>=3.3,<4',
-        'numpy',
-        'scipy',
-        'matplotlib',
-        'pillow',
-        'pycocotools',
+        'numpy>=1.22',
+        'scipy>=1.8',
+        'matplotlib>=3.6',
+        'pillow>=9.2',
+        'pycocotools>=2.0.6',
         'click>=8.0',
-        'rich',
-        'jinja2',
-        'markupsafe',
+        'rich>=12.6',
+        'jinja2>=3.1',
+        'markupsafe>=2.1.1',
         'filelock>=3.13',
-        'setuptools<82',  # mmengine 0.10 reads package metadata through pkg_resources
+        'setuptools>=65,<82',  # mmengine 0.10 reads package metadata through pkg_resources
     ],
     extras_require={
         # The default that needs no compiler; leave it out where full mmcv is installed.
         'lite': ['mmcv-lite>=2.0.0,<2.2.0'],
         'full': ['mmcv>=2.0.0,<2.2.0'],
-        'demo': ['scikit-learn'],
-        'cls': ['mmpretrain>=1.2,<2', 'timm>=1.0,<2', 'importlib-metadata', 'einops', 'mat4py', 'modelindex'],
-        'gan': ['torchmetrics>=1.4', 'tensorboard'],  # with the extra cls, whose MNIST and LeNet it uses
+        'demo': ['scikit-learn>=1.1'],
+        'cls': [
+            'mmpretrain>=1.2,<2',
+            'timm>=1.0,<2',
+            'importlib-metadata>=5',
+            'einops>=0.6',
+            'mat4py>=0.5',
+            'modelindex>=0.0.2',
+        ],
+        'gan': ['torchmetrics>=1.4', 'tensorboard>=2.12'],  # with the extra cls, whose MNIST and LeNet it uses
         'graphs': ['rdkit>=2023.9'],
-        'text': ['tokenizers', 'sacrebleu'],
-        'cluster': ['slf-mmdet[cls]', 'scikit-learn'],
-        'onnx': ['onnx', 'onnxscript', 'onnxruntime'],
+        'text': ['tokenizers>=0.15', 'sacrebleu>=2.3'],
+        'cluster': ['slf-mmdet[cls]', 'scikit-learn>=1.1'],
+        'onnx': ['onnx>=1.15', 'onnxscript>=0.1', 'onnxruntime>=1.16'],
         'search': ['optuna>=3.6'],
         'ray': ['ray>=2.9'],
-        'docs': ['sphinx', 'furo', 'myst-nb', 'sphinx-copybutton', 'nbclient', 'ipykernel', 'pyyaml'],
+        'docs': [
+            'sphinx>=7',
+            'furo>=2023.9',
+            'myst-nb>=1.0',
+            'sphinx-copybutton>=0.5',
+            'nbclient>=0.8',
+            'ipykernel>=6.20',
+            'pyyaml>=6.0.1',
+        ],
         'dev': [
-            'scikit-learn',
-            'pytest',
-            'pytest-cov',
-            'pytest-timeout',
-            'pytest-xdist',
-            'hypothesis',
-            'tensorboard',
-            'seaborn',  # mmdet's analyze_logs.py imports it
-            'playwright',  # opens the report of a run; without a browser its test is skipped
-            'monai',  # reference of the segmentation losses' tests
+            'scikit-learn>=1.1',
+            'pytest>=8',
+            'pytest-cov>=4.1',
+            'pytest-timeout>=2.2',
+            'pytest-xdist>=3.5',
+            'hypothesis>=6.90',
+            'tensorboard>=2.12',
+            'seaborn>=0.12.2',  # mmdet's analyze_logs.py imports it
+            'playwright>=1.40',  # opens the report of a run; without a browser its test is skipped
+            'monai>=1.3',  # reference of the segmentation losses' tests
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
             'torch-geometric>=2.5',  # reference of the graph layers' tests
-            'ruff',
-            'mypy',
-            'build',
+            'ruff>=0.6',
+            'mypy>=1.10',
+            'build>=1.0',
             'optuna>=3.6',
             'ray>=2.9',
         ],

@@ -21,13 +21,12 @@ SIZES = ((128, 10), (128, 100), (8192, 21))
 
 def build_losses(num_classes: int) -> Dict[str, nn.Module]:
     """Cross-entropy, and SLF with and without sampling."""
-    fragments = {
-        name: Config.fromfile(get_config_path(f'_base_/losses/{name}.py')).loss for name in ('slf', 'slf_softmax')
-    }
+    names = ('slf_paper', 'slf_paper_softmax')
+    fragments = {name: Config.fromfile(get_config_path(f'_base_/losses/{name}.py')).loss for name in names}
     return {
         'cross-entropy': MODELS.build(dict(type='CrossEntropyLoss')),
-        'SLF, K = 3': MODELS.build(dict(fragments['slf'], feature_dim=num_classes)),
-        'SLF, softmax': MODELS.build(dict(fragments['slf_softmax'], feature_dim=num_classes)),
+        'SLF, K = 3': MODELS.build(dict(fragments['slf_paper'], feature_dim=num_classes)),
+        'SLF, softmax': MODELS.build(dict(fragments['slf_paper_softmax'], feature_dim=num_classes)),
     }
 
 

@@ -1,2 +1,2 @@
-_base_ = ['./dac-slim_ce_1xb128-46e_mnist10k-28px.py', '../_base_/losses/slf.py']
+_base_ = ['./dac-slim_ce_1xb128-46e_mnist10k-28px.py', '../_base_/losses/slf_paper.py']
 model = dict(loss=_base_.loss)

@@ -1,2 +1,2 @@
 _base_ = ['./dac-slim_ce_1xb128-46e_mnist10k-imbalanced-28px.py', '../_base_/losses/slf.py']
-model = dict(loss=dict(type='StochasticLoss', candidates=_base_.loss.candidates))
+model = dict(loss=_base_.loss)

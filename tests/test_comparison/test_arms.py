@@ -83,7 +83,7 @@ def test_options_of_what_is_not_there_are_refused(cfg, option, changes, nearest)
 
 
 def test_short_names():
-    assert short_names(['mlp_ce_1xb_mnist', 'mlp_slf-softmax_1xb_mnist']) == ['ce', 'slf-softmax']
+    assert short_names(['mlp_ce_1xb_mnist', 'mlp_slf-paper_1xb_mnist']) == ['ce', 'slf-paper']
     assert short_names(['yolo_nano', 'slf_yolo_nano']) == ['yolo_nano', 'slf']
     assert short_names(['alone']) == ['alone']
 

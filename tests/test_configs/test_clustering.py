@@ -26,7 +26,7 @@ load_digits = pytest.importorskip(
 
 FOLDER = CONFIGS / 'clustering'
 PATHS = sorted(FOLDER.glob('*.py'))
-MIXTURES = {'slf': 'StochasticLoss', 'slf-paper': 'PaperStochasticLoss', 'slf-softmax': 'PaperStochasticLoss'}
+MIXTURES = {'slf': 'StochasticLoss', 'slf-paper': 'PaperStochasticLoss', 'slf-paper-softmax': 'PaperStochasticLoss'}
 ALL, TWO = {'ce', *MIXTURES}, {'ce', 'slf'}
 COLUMNS = {'mnist70k': TWO, 'mnist10k': ALL, 'mnist10k-imbalanced': TWO, 'cifar10-folder': ALL}
 STAGES = dict(
@@ -117,7 +117,7 @@ def test_is_what_its_name_says(path):
     model = MODELS.build(cfg.model)
     assert type(model.loss_module).__name__ == MIXTURES.get(config.loss, 'CrossEntropyLoss')
     if config.loss in MIXTURES:
-        sampler = 'Softmax' if config.loss == 'slf-softmax' else 'MultipleGumbelSoftmax'
+        sampler = 'Softmax' if config.loss == 'slf-paper-softmax' else 'MultipleGumbelSoftmax'
         assert type(model.loss_module.sampler).__name__ == sampler
         assert model.loss_module.names[0] == 'ClassMSELoss' and len(model.loss_module.names) == 5
     lower, upper = model.thresholds_at(epochs - 1)

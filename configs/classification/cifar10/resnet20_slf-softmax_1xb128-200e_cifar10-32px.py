@@ -1,2 +1,0 @@
-_base_ = ['./resnet20_ce_1xb128-200e_cifar10-32px.py', '../../_base_/losses/slf_softmax.py']
-model = dict(head=dict(loss=_base_.loss))

@@ -1,0 +1,2 @@
+_base_ = ['./resnet32_ce_1xb128-200e_cifar100-32px.py', '../../_base_/losses/slf_paper.py']
+model = dict(head=dict(loss=_base_.loss))

@@ -1,0 +1,2 @@
+_base_ = ['./mlp_ce_1xb128-20e_mnist-imbalanced-32px.py', '../../_base_/losses/slf_paper.py']
+model = dict(head=dict(loss=_base_.loss))
