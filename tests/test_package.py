@@ -36,6 +36,13 @@ def test_page_of_pypi_has_no_link_that_leads_nowhere(wheel):
     assert text.lstrip().startswith('# slf_mmdet') and '.jpg' not in text and 'slf-mmdet compare' in text
 
 
+def test_every_dependency_has_a_lower_bound(wheel):
+    """Without one, `--resolution lowest-direct` takes releases that no longer build."""
+    lines = [line.split(';')[0] for line in wheel.get_all('Requires-Dist')]
+    without = [line for line in lines if not re.search('>=|==', line) and not line.startswith('slf-mmdet')]
+    assert len(lines) > 40 and not without
+
+
 def test_what_is_imported_is_declared(wheel):
     """At the top of a module of the package; optional packages are imported where they are used."""
     declared = {re.match(r'[\w.-]+', line)[0].lower() for line in wheel.get_all('Requires-Dist') if 'extra' not in line}
