@@ -1,10 +1,15 @@
-"""Writes the tables and pictures of docs/results.md and docs/probe.md from the files of this folder: ``make results``.
+"""Writes the tables and pictures of the docs from the files of this folder: ``make results``.
 
 ``beds.json`` lists the test beds, each a comparison of ``slf-mmdet compare``. Example of adding one::
 
     slf-mmdet compare CONFIG --balancers static slf --seeds 0 1 2 3 4 --work-dir work_dirs/BED
     python results/tables.py --collect work_dirs/BED BED
     slf-mmdet probe CONFIG && cp work_dirs/probe/CONFIG/probe.json results/beds/BED
+
+More arms of the same bed, with the same seeds::
+
+    slf-mmdet compare CONFIG --balancers rlw dwa --seeds 0 1 2 3 4 --work-dir work_dirs/BED_MORE
+    python results/tables.py --add work_dirs/BED_MORE BED
 """
 
 import argparse
@@ -31,6 +36,7 @@ RESULTS = Path(__file__).resolve().parent
 DOCS = RESULTS.parent / 'docs'
 PAGE = DOCS / 'results.md'
 PROBE_PAGE = DOCS / 'probe.md'
+BALANCERS_PAGE = DOCS / 'balancers.md'
 PICTURES = DOCS / 'images'
 SIGNIFICANT = 0.05
 
@@ -116,10 +122,7 @@ def table(effects: Sequence[Effect]) -> str:
         cells = [
             f'[{each.bed["title"]}](../{each.bed["config"]})',
             str(len(each.first)),
-            *(
-                f'{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}'
-                for values in (each.first, each.second)
-            ),
+            *map(_mean_and_deviation, (each.first, each.second)),
             f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})',
             f'{each.adjusted:.3f}',
             reach,
@@ -158,6 +161,32 @@ def probe_table(effects: Sequence[Effect]) -> str:
         title = f'[{each.bed["title"]}](../{each.bed["config"]})'
         lines.append(f'| {title} | {found["moved"]:.0%} | {found["verdict"]} | {measured} |')
     return '\n'.join(lines)
+
+
+def arms_table(bed: Dict[str, Any]) -> str:
+    """All arms of a bed against its first one, in Markdown, with Holm's correction over the arms."""
+    folder = RESULTS / 'beds' / bed['name']
+    values = read_values(folder / 'comparison.csv', bed['metric'])
+    values.update(read_values(folder / 'more_arms.csv', bed['metric']))
+    first, *others = values
+    effects = []
+    for arm in others:
+        seeds = sorted(values[first])
+        effects.append(Effect(bed, arm, *([values[each][seed] for seed in seeds] for each in (first, arm)), None))
+    adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
+    lines = ['| arm | n | mAP | difference to static, 95 % | p (Holm) |', '|---|---:|---:|---:|---:|']
+    lines.append(f'| `{first}` | {len(values[first])} | {_mean_and_deviation(list(values[first].values()))} | | |')
+    for each, p in sorted(zip(effects, adjusted), key=lambda pair: -statistics.fmean(pair[0].second)):
+        low, high = interval_of(each)
+        difference = f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})'
+        lines.append(
+            f'| `{each.arm}` | {len(each.second)} | {_mean_and_deviation(each.second)} | {difference} | {p:.3f} |'
+        )
+    return '\n'.join(lines)
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    return f'{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}'
 
 
 def _share(reach: Optional[float]) -> str:
@@ -217,11 +246,41 @@ def with_table(text: str, name: str, content: str) -> str:
 
 
 def collect(work_dir: Path, bed: str) -> None:
-    """Copies csv, configs and logs of a finished comparison; the log and config are those of each arm's first seed."""
+    """Copies csv, configs and logs of a finished comparison."""
     folder = RESULTS / 'beds' / bed
     folder.mkdir(parents=True, exist_ok=True)
     for name in ('comparison.csv', 'comparison_curves.csv'):
         shutil.copy(work_dir / name, folder / name)
+    _keep_first_seeds(work_dir, folder)
+
+
+def add(work_dir: Path, bed: str) -> None:
+    """Adds the arms of another comparison of a bed, with the same seeds, or replaces those of the same name."""
+    folder = RESULTS / 'beds' / bed
+    with open(folder / 'comparison.csv', newline='', encoding='utf-8') as file:
+        reader = csv.DictReader(file)
+        seeds, fields = {line['seed'] for line in reader}, reader.fieldnames
+    path = folder / 'more_arms.csv'
+    lines = []
+    if path.is_file():
+        with open(path, newline='', encoding='utf-8') as file:
+            lines = list(csv.DictReader(file))
+    with open(work_dir / 'comparison.csv', newline='', encoding='utf-8') as file:
+        added = list(csv.DictReader(file))
+    for arm in {line['arm'] for line in added}:
+        found = {line['seed'] for line in added if line['arm'] == arm}
+        if found != seeds:
+            raise ValueError(f'{work_dir}: {arm} has the seeds {sorted(found)}, but the bed {bed} has {sorted(seeds)}')
+    lines = [line for line in lines if line['arm'] not in {line['arm'] for line in added}] + added
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, fields or (), extrasaction='ignore', lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(sorted(lines, key=lambda line: (line['arm'], int(line['seed']))))
+    _keep_first_seeds(work_dir, folder)
+
+
+def _keep_first_seeds(work_dir: Path, folder: Path) -> None:
+    """Config and log of each arm's first seed."""
     for config in sorted(work_dir.glob('*/seed_*/config.py')):
         arm = config.parents[1].name
         if config.parent == min(config.parents[1].glob('seed_*'), key=lambda path: int(path.name.partition('_')[2])):
@@ -240,14 +299,22 @@ def _write_gz(path: Path, text: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--collect', nargs=2, metavar=('WORK_DIR', 'BED'), help='copy a finished comparison here')
+    parser.add_argument('--add', nargs=2, metavar=('WORK_DIR', 'BED'), help='add the arms of another one to a bed')
     parser.add_argument('--check', action='store_true', help='only say whether the page has the numbers of the csv')
     args = parser.parse_args()
     if args.collect:
         collect(Path(args.collect[0]), args.collect[1])
         return 0
+    if args.add:
+        add(Path(args.add[0]), args.add[1])
+        return 0
     beds = json.loads((RESULTS / 'beds.json').read_text(encoding='utf-8'))
     effects = find_effects(beds, 'slf')
-    for page, name, content in ((PAGE, 'beds', table(effects)), (PROBE_PAGE, 'probe', probe_table(effects))):
+    tables = [(PAGE, 'beds', table(effects)), (PROBE_PAGE, 'probe', probe_table(effects))]
+    for bed in beds:
+        if (RESULTS / 'beds' / bed['name'] / 'more_arms.csv').is_file():
+            tables.append((BALANCERS_PAGE, f'{bed["name"]} arms', arms_table(bed)))
+    for page, name, content in tables:
         before = page.read_text(encoding='utf-8')
         after = with_table(before, name, content)
         if args.check and after != before:

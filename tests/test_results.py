@@ -110,3 +110,32 @@ def test_place_of_a_table(tables):
     assert tables['with_table'](found, 'beds', 'new') == found
     with pytest.raises(ValueError, match='no page has a place for the table other'):
         tables['with_table'](page, 'other', 'new')
+
+
+def test_more_arms_of_a_bed(tables, tmp_path, monkeypatch):
+    folder, work_dir = tmp_path / 'beds' / 'bed', tmp_path / 'work'
+    folder.mkdir(parents=True)
+
+    def write(path, arms):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [(arm, seed, value) for arm, values in arms.items() for seed, value in enumerate(values)]
+        with open(path, 'w', newline='') as file:
+            csv.writer(file).writerows([('arm', 'seed', 'mAP'), *rows])
+
+    monkeypatch.setitem(tables['add'].__globals__, 'RESULTS', tmp_path)
+    write(folder / 'comparison.csv', dict(static=[0.70, 0.72, 0.68], slf=[0.71, 0.75, 0.70]))
+    write(work_dir / 'comparison.csv', dict(rlw=[0.60, 0.63, 0.60], dwa=[0.10, 0.20, 0.30]))
+    tables['add'](work_dir, 'bed')
+    write(work_dir / 'comparison.csv', dict(dwa=[0.71, 0.74, 0.71]))  # takes the place of the one before
+    tables['add'](work_dir, 'bed')
+    text = tables['arms_table'](dict(name='bed', metric='mAP'))
+    # Both have mean 2 and standard deviation 1: t = 2 / (1 / sqrt(3)), p = 0.0742; rlw -9 with 1: p = 0.0041
+    assert text.splitlines()[2:] == [
+        '| `static` | 3 | 70.00 ± 2.00 | | |',
+        '| `slf` | 3 | 72.00 ± 2.65 | +2.00 (-0.48, +4.48) | 0.148 |',
+        '| `dwa` | 3 | 72.00 ± 1.73 | +2.00 (-0.48, +4.48) | 0.148 |',
+        '| `rlw` | 3 | 61.00 ± 1.73 | -9.00 (-11.48, -6.52) | 0.012 |',
+    ]
+    write(work_dir / 'comparison.csv', dict(famo=[0.5, 0.5]))
+    with pytest.raises(ValueError, match=r"famo has the seeds \['0', '1'\], but the bed bed has \['0', '1', '2'\]"):
+        tables['add'](work_dir, 'bed')
