@@ -42,7 +42,7 @@ from .perceptual import (
 from .policy_gradient import critic_loss, critic_targets, expected_value, reinforce
 from .smooth_zero_one import SmoothZeroOneLoss, smooth_zero_one
 from .smoothed_cross_entropy import SmoothedCrossEntropyLoss
-from .soft_ap import soft_average_precision
+from .soft_ap import SoftAPLoss, soft_average_precision
 from .softmax_margin import SoftmaxMarginLoss, softmax_margin
 from .stochastic import StochasticLoss
 from .yolov1 import YOLOV1Targets, yolov1_parts, yolov1_targets
@@ -70,6 +70,7 @@ __all__ = [
     'ProbabilityCrossEntropyLoss',
     'SmoothZeroOneLoss',
     'SmoothedCrossEntropyLoss',
+    'SoftAPLoss',
     'SoftmaxMarginLoss',
     'StochasticLoss',
     'StyleLoss',

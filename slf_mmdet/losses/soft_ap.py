@@ -1,12 +1,75 @@
-"""Mean average precision of detections, made differentiable."""
+"""Mean average precision of detections, made differentiable, and as one more part of a detector's loss."""
+
+from typing import Callable
 
 import torch
 import torch.nn.functional as F
+from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox_overlaps
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
+from ..utils.checks import is_count, is_number, require
+from ..utils.state import StepCounter
+
 NUM_CANDIDATES = 400
+
+
+@MODELS.register_module()
+class SoftAPLoss(nn.Module):
+    r"""One minus the :func:`soft_average_precision` of a batch's detections: a part of the loss beside the others.
+
+    The other parts judge each prediction by itself. This one compares the detections of a batch, after non-maximum
+    suppression, as the metric does: their order by score, and whether they overlap an object by enough.
+
+    .. math:: L = \sum_i w_i \ell_i + \lambda\, (1 - AP)
+
+    ``BalancedDetector`` and ``YOLOV1Head`` take it as ``loss_ap``; a balancer does not weigh it. Early in a training
+    few objects are found, and most of a gradient would come from chance hits, so there is a warm-up.
+
+    Args:
+        loss_weight: :math:`\lambda` >= 0.
+        warmup: training iterations >= 0 at the start without it. The count is part of the checkpoint.
+
+    Raises:
+        ValueError: a setting is out of its range.
+
+    Examples:
+        In the config of any detector of mmdet:
+
+        >>> model = dict(
+        ...     type='BalancedDetector',
+        ...     detector_type='RetinaNet',
+        ...     loss_balancer=dict(type='SLFBalancer'),
+        ...     loss_ap=dict(type='SoftAPLoss'),
+        ... )
+    """
+
+    def __init__(self, loss_weight: float = 1.0, warmup: int = 500) -> None:
+        super().__init__()
+        require(is_number(loss_weight, 0), 'SoftAPLoss', 'loss_weight', 'a finite number >= 0', loss_weight)
+        require(is_count(warmup, 0), 'SoftAPLoss', 'warmup', 'an integer >= 0', warmup, 'It counts iterations.')
+        self.loss_weight = float(loss_weight)
+        self.warmup = warmup
+        self.counter = StepCounter()
+
+    def forward(self, average_precision: Callable[[], Tensor], like: Tensor) -> Tensor:
+        """Computes the loss.
+
+        Args:
+            average_precision: returns a scalar in [0, 1] with its graph. Not called in the warm-up.
+            like: of the device that the loss is on.
+
+        Returns:
+            A scalar in [0, ``loss_weight``], 0 in the warm-up.
+        """
+        iteration = self.counter.value
+        if self.training:
+            self.counter.advance()
+        if iteration < self.warmup:
+            return like.new_zeros(())
+        with torch.autocast(like.device.type, enabled=False):
+            return self.loss_weight * (1 - average_precision())
 
 
 def soft_average_precision(

@@ -1,5 +1,5 @@
-# A YOLO for CPUs with a strong pretrained backbone: EfficientNet-Lite0, frozen up to its last stage, stride 32: 224 px ->
-# 7 x 7 cells, 320 px -> 10 x 10
+# A YOLO for CPUs with a strong pretrained backbone: EfficientNet-Lite0, frozen up to its last stage, of stride 32:
+# 224 px -> 7 x 7 cells, 320 px -> 10 x 10
 _base_ = './yolov1_d24.py'
 model = dict(
     data_preprocessor=dict(mean=[127.0, 127.0, 127.0], std=[128.0, 128.0, 128.0]),

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Type
 import torch
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS
-from mmdet.utils import ConfigType
+from mmdet.utils import ConfigType, OptConfigType
 from torch import Tensor, nn
 
 from ...balancers import LossBalancer, checked_balancer
@@ -20,7 +20,7 @@ from .probe import Probe, pooled, probe_detector, record_output
 from .quality import detection_quality, quality_of
 
 PARTS = 'parts'
-OWN_SETTINGS = ('type', 'detector_type', 'detector', 'loss_balancer', 'features', 'shared_layer')
+OWN_SETTINGS = ('type', 'detector_type', 'detector', 'loss_balancer', 'loss_ap', 'features', 'shared_layer')
 
 
 class Balancing(NamedTuple):
@@ -61,6 +61,7 @@ class BalancedDetector(BaseDetector):
             or a list of loss keys, each a part of its own. Without them each loss is a part, named by its key without
             "loss", found by :func:`probe_detector` when the detector is built. Losses in no part keep the weight 1.
             Base weights default to 1, on top of the ``loss_weight`` of the detector's own config.
+        loss_ap: config of a :class:`~slf_mmdet.losses.SoftAPLoss`, one more part that is not balanced, ``loss_ap``.
         features: what a decision network sees: ``'parts'`` for the logarithms of the parts, or the name of a submodule
             of the detector, ``'backbone'`` for instance, for its output averaged over positions (of a pyramid, the
             last level). They have a graph; ``SLFBalancer`` detaches them, ``PaperSLFBalancer`` does not. The
@@ -95,6 +96,7 @@ class BalancedDetector(BaseDetector):
         self,
         *,
         loss_balancer: ConfigType,
+        loss_ap: OptConfigType = None,
         features: str = PARTS,
         shared_layer: Optional[str] = None,
         detector_type: Optional[str] = None,
@@ -111,6 +113,11 @@ class BalancedDetector(BaseDetector):
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
             defaults = dict(parts=loss_parts.names, feature_dim=feature_dim)
             self.loss_balancer = MODELS.build(balancer_cfg, default_args=defaults)
+        self.loss_ap = None if loss_ap is None else MODELS.build(loss_ap)
+        if loss_ap is not None and 'ap' in loss_parts.names:
+            raise ValueError(
+                "BalancedDetector: with loss_ap no part can be named 'ap': name it in loss_balancer.parts."
+            )
         self.balancing = Balancing(loss_parts, features, shared_layer)
         if shared_layer is not None:
             shared_weights(self, shared_layer)  # a wrong name is an error now, not in the first step
@@ -123,12 +130,16 @@ class BalancedDetector(BaseDetector):
             batch_data_samples: per image its ground truth.
 
         Returns:
-            ``loss_<part>`` weighted and ``balance_<part>`` for the log; entries that are in no part are unchanged.
+            ``loss_<part>`` weighted and ``balance_<part>`` for the log, and ``loss_ap`` where it is set; entries that
+            are in no part are unchanged.
         """
         loss_parts, features, shared_layer = self.balancing
         submodule = None if features == PARTS else features
         with record_output(self, submodule) as outputs, record_features(self) as extracted:
             losses = super().loss(batch_inputs, batch_data_samples)
+        quality = functools.cache(
+            functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples)
+        )
         parts = loss_parts.collect(losses)
         if submodule is not None and not outputs:
             raise ValueError(f'BalancedDetector: features={submodule!r} was not called in this step of the detector.')
@@ -136,12 +147,15 @@ class BalancedDetector(BaseDetector):
             parts,
             features=log_features(parts) if submodule is None else pooled(outputs[-1]),
             shared_parameters=functools.partial(shared_weights, self, shared_layer),
-            detection_quality=functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples),
+            detection_quality=quality,
             quality_of=functools.partial(quality_of, self),
             image_ids=_image_ids(batch_data_samples),
             parts_at_once=1,  # each costs a pass through the heads
         )
-        return loss_parts.replace(losses, balanced)
+        losses = loss_parts.replace(losses, balanced)
+        if self.loss_ap is not None:
+            losses['loss_ap'] = self.loss_ap(lambda: quality().value(), next(iter(balanced.values())))
+        return losses
 
     def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         """Also loads checkpoints of versions that held the detector as a child, ``detector.*``."""

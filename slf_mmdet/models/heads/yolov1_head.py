@@ -60,6 +60,7 @@ class YOLOV1Head(BaseDenseHead):
             sigmoid with ``use_sigmoid=True``.
         loss_balancer: config of a :class:`~slf_mmdet.balancers.LossBalancer`. The head sets its ``parts``, and
             ``base_weights`` of the parts that the config leaves out: coord 5, cls 1, obj 1, noobj 0.5.
+        loss_ap: config of a :class:`~slf_mmdet.losses.SoftAPLoss`, one more part that is not balanced, ``loss_ap``.
         train_cfg: not used; for the interface of mmdet.
         test_cfg: ``score_thr``, ``nms``, ``max_per_img``, and optionally ``nms_pre`` and ``min_bbox_size``.
         init_cfg: see mmengine's ``BaseModule``.
@@ -82,6 +83,7 @@ class YOLOV1Head(BaseDenseHead):
         rescore: bool = True,
         loss_cls: OptConfigType = None,
         loss_balancer: ConfigType = dict(type='StaticBalancer'),  # noqa: B006
+        loss_ap: OptConfigType = None,
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -95,6 +97,7 @@ class YOLOV1Head(BaseDenseHead):
         self.head_type = head_type
         self.rescore = rescore
         self.loss_cls = None if loss_cls is None else MODELS.build(loss_cls)
+        self.loss_ap = None if loss_ap is None else MODELS.build(loss_ap)
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
         self.out_channels = 5 * boxes_per_cell + num_classes
@@ -180,7 +183,8 @@ class YOLOV1Head(BaseDenseHead):
             quality_of: function for the detection quality on another batch, which needs the whole detector.
 
         Returns:
-            ``loss_<part>`` and ``balance_<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`.
+            ``loss_<part>`` and ``balance_<part>``, see :class:`~slf_mmdet.balancers.LossBalancer`, and ``loss_ap``
+            where it is set.
         """
         output = at_least_fp32(output)
         objects = _Objects.of(batch_gt_instances, batch_img_metas, output)
@@ -188,20 +192,24 @@ class YOLOV1Head(BaseDenseHead):
             bbox_xyxy_to_cxcywh(objects.corners), objects.labels, objects.image, len(output), self.grid_size
         )
         class_loss = squared_class_error if self.loss_cls is None else self._class_errors
-        return self.loss_balancer(
+        quality = DetectionQuality(
+            lambda inputs: self._average_precision(inputs[0], objects),
+            [output],
+            # A sum of squares of the output is 0 after twice the step at which its linearisation is 0
+            step_scale=dict(coord=2.0, cls=2.0 if self.loss_cls is None else 1.0, obj=2.0, noobj=2.0),
+        )
+        losses = self.loss_balancer(
             yolov1_parts(output, targets, self.boxes_per_cell, self.rescore, class_loss),
             features=output.flatten(1),
             shared_parameters=self._shared_parameters,
             output_parameters=lambda: [_differentiated(self.layers[-1])],
-            detection_quality=DetectionQuality(
-                lambda inputs: self._average_precision(inputs[0], objects),
-                [output],
-                # A sum of squares of the output is 0 after twice the step at which its linearisation is 0
-                step_scale=dict(coord=2.0, cls=2.0 if self.loss_cls is None else 1.0, obj=2.0, noobj=2.0),
-            ),
+            detection_quality=quality,
             quality_of=quality_of,
             image_ids=[name for name in map(image_id, batch_img_metas) if name is not None],
         )
+        if self.loss_ap is not None:
+            losses['loss_ap'] = self.loss_ap(quality.value, output)
+        return losses
 
     def loss(
         self, x: Tuple[Tensor, ...], batch_data_samples: SampleList, quality_of: Optional[QualityOf] = None

@@ -1,0 +1,105 @@
+"""Average precision as one more part of the loss: ``loss_ap`` of ``BalancedDetector`` and ``YOLOV1Head``."""
+
+import copy
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+
+from slf_mmdet.losses import SoftAPLoss
+from slf_mmdet.models.detectors.predict_boxes import record_features
+from slf_mmdet.models.detectors.quality import batch_average_precision
+
+from .small_yolov1 import batch as yolov1_batch
+from .small_yolov1 import build_detector
+from .tiny_detectors import batch, build, tiny_model, unbalanced
+
+LOSS_AP = dict(type='SoftAPLoss', loss_weight=2.0, warmup=1)
+
+
+def balanced(name, balancer, **settings):
+    cfg = unbalanced(tiny_model(name))
+    for part in (cfg.get('test_cfg') or {}, (cfg.get('test_cfg') or {}).get('rcnn') or {}):
+        if 'score_thr' in part:
+            part.score_thr = 0.0  # an untrained detector has no confident detection
+    kind = cfg.pop('type')
+    return build(dict(type='BalancedDetector', detector_type=kind, loss_balancer=balancer, **cfg, **settings))
+
+
+@pytest.mark.parametrize('balancer', ['StaticBalancer', 'SLFBalancer'])
+@pytest.mark.parametrize('name', ['retinanet', 'faster_rcnn'])
+def test_of_any_detector_it_is_what_its_detections_lack(name, balancer, digits):
+    detector = balanced(name, dict(type=balancer), loss_ap=LOSS_AP).train()
+    inputs = detector.data_preprocessor(batch(digits), training=True)
+    first = detector(**copy.deepcopy(inputs), mode='loss')
+    assert first['loss_ap'] == 0 and not first['loss_ap'].requires_grad  # the warm-up
+    with record_features(detector) as features:
+        losses = detector(**copy.deepcopy(inputs), mode='loss')
+    expected = batch_average_precision(detector, features[-1], inputs['inputs'], inputs['data_samples'])
+    torch.testing.assert_close(losses['loss_ap'], 2 * (1 - expected))
+    assert {'loss_ap', 'balance_cls'} <= losses.keys() and 'balance_ap' not in losses
+
+    weight = next(p for key, p in detector.named_parameters() if key.startswith('backbone') and p.requires_grad)
+    (ours,) = torch.autograd.grad(losses['loss_ap'], weight, retain_graph=True)
+    (theirs,) = torch.autograd.grad(expected, weight)
+    torch.testing.assert_close(ours, -2 * theirs)
+    assert ours.abs().sum() > 0
+    total, logged = detector.parse_losses(losses)  # it counts as the others
+    others = [value for key, value in logged.items() if 'loss' in key and key not in ('loss', 'loss_ap')]
+    torch.testing.assert_close(total, sum(others) + losses['loss_ap'])
+
+
+def test_of_yolov1_it_is_what_its_detections_lack():
+    plain = build_detector().train()
+    with_ap = build_detector().train()
+    with_ap.bbox_head.loss_ap = MODELS.build(dict(LOSS_AP, warmup=0))
+    with_ap.load_state_dict(plain.state_dict(), strict=False)
+    data = plain.data_preprocessor(yolov1_batch(), training=True)
+    torch.manual_seed(0)
+    theirs = plain(**copy.deepcopy(data), mode='loss')
+    torch.manual_seed(0)
+    ours = with_ap(**copy.deepcopy(data), mode='loss')
+    loss = ours.pop('loss_ap')
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in theirs)
+    torch.manual_seed(0)
+    quality = with_ap.bbox_head.quality(with_ap.extract_feat(data['inputs']), data['data_samples'])
+    torch.testing.assert_close(loss, 2 * (1 - quality))
+    (gradient,) = torch.autograd.grad(loss, next(with_ap.backbone.parameters()))
+    assert gradient.isfinite().all() and gradient.abs().sum() > 0
+
+
+def test_images_without_objects_give_no_gradient(digits):
+    detector = balanced('retinanet', dict(type='StaticBalancer'), loss_ap=dict(LOSS_AP, warmup=0)).train()
+    inputs = detector.data_preprocessor(batch(digits), training=True)
+    for sample in inputs['data_samples']:
+        sample.gt_instances = sample.gt_instances[:0]
+    losses = detector(**inputs, mode='loss')
+    assert losses['loss_ap'].item() == 2
+    losses['loss_ap'].backward()
+    gradients = [p.grad for p in detector.parameters() if p.grad is not None]
+    assert gradients and all((gradient == 0).all() for gradient in gradients)
+
+
+def test_the_warmup_goes_on_after_a_checkpoint():
+    like = torch.zeros(())
+    first = SoftAPLoss(warmup=3)
+    values = [first(lambda: torch.tensor(0.25), like).item() for _ in range(2)]
+    resumed = SoftAPLoss(warmup=3)
+    resumed.load_state_dict(first.state_dict())
+    values += [resumed(lambda: torch.tensor(0.25), like).item() for _ in range(2)]
+    assert values == [0, 0, 0, 0.75]
+    resumed.eval()
+    assert resumed(lambda: torch.tensor(0.5), like).item() == 0.5 and resumed.counter.value == 4
+
+
+def test_settings():
+    with pytest.raises(ValueError, match='SoftAPLoss.*loss_weight.*-1'):
+        SoftAPLoss(loss_weight=-1)
+    with pytest.raises(ValueError, match='SoftAPLoss.*warmup.*1.5'):
+        SoftAPLoss(warmup=1.5)
+    with pytest.raises(ValueError, match="no part can be named 'ap'"):
+        balanced(
+            'retinanet',
+            dict(type='StaticBalancer', parts=dict(ap='loss_cls', box='loss_bbox')),
+            loss_ap=dict(type='SoftAPLoss'),
+        )
