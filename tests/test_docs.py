@@ -11,7 +11,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from nbclient import NotebookClient
 
-from .helpers import ROOT, run_python
+from .helpers import ROOT
+from .interpreters import run_forked
 
 pytestmark = pytest.mark.integration
 
@@ -78,7 +79,7 @@ def test_semi_supervised_config_builds(tmp_path):
 
 @pytest.mark.slow
 def test_site_has_no_warning(tmp_path):
-    run_python('-m', 'sphinx', '-q', '-W', '--keep-going', '-c', DOCS, '-b', 'html', ROOT, tmp_path / 'site')
+    run_forked('-m', 'sphinx', '-q', '-W', '--keep-going', '-c', DOCS, '-b', 'html', ROOT, tmp_path / 'site')
     index = (tmp_path / 'site' / 'docs' / 'index.html').read_text(encoding='utf-8')
     assert 'Model zoo' in index and 'API reference' in index
     balancer = (tmp_path / 'site' / 'docs' / 'generated' / 'slf_mmdet.slf.SLFBalancer.html').read_text(encoding='utf-8')
@@ -87,7 +88,7 @@ def test_site_has_no_warning(tmp_path):
 
 def test_model_zoo_has_every_config_and_every_result():
     run = 'import sys; sys.path.insert(0, "docs"); import model_zoo; print(model_zoo.page())'
-    page = run_python('-c', run).stdout
+    page = run_forked('-c', run).stdout
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
     models = [model for name in index['Import'] for model in yaml.safe_load((ROOT / name).read_text())['Models']]
     assert len(models) > 30

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from ..helpers import CONFIGS, IN_PROCESS, ROOT, run_python
+from ..helpers import CONFIGS, IN_PROCESS, ROOT
+from ..interpreters import run_forked
 
 pytestmark = pytest.mark.integration
 
@@ -118,7 +119,7 @@ for settings in (dict(address='127.0.0.1:1'), dict(address={cluster.address!r}, 
     except ValueError as error:
         print(' '.join(str(error).split()))
 """
-    printed = run_python('-c', code).stdout
+    printed = run_forked('-c', code).stdout
     assert "--engine ray found no cluster at '127.0.0.1:1': start one with `ray start --head`" in printed
     assert re.search('a run asks for 2 CPUs and 0 GPUs .* found 1 CPUs and 0 GPUs, 1 CPUs', printed)
     assert '--jobs must be >= 1, found 0' in printed
