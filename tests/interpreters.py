@@ -112,7 +112,7 @@ def _run(args, output, cwd, env, stdin):
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number, source in ((0, stdin.fileno()), (1, descriptor), (2, descriptor)):
         os.dup2(source, number)
-    sys.stdout, sys.stderr = (open(number, 'w', buffering=1, closefd=False) for number in (1, 2))
+    sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1, closefd=False) for number in (1, 2))
     faulthandler.enable()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
