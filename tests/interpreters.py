@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 from typing import Optional
 
@@ -77,7 +78,12 @@ class Forked:
         env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MPLBACKEND': 'Agg', **env}
         stdin, own = context.Pipe(duplex=False)
         self.process = context.Process(target=_run, args=(list(args), str(output), str(cwd), env, stdin))
-        self.process.start()
+        main = sys.modules['__main__']
+        sys.modules['__main__'] = types.ModuleType('__main__')  # which the fork would import otherwise
+        try:
+            self.process.start()
+        finally:
+            sys.modules['__main__'] = main
         stdin.close()
         self.stdin, self.pid = own, self.process.pid
 
@@ -121,7 +127,7 @@ def _run(args, output, cwd, env, stdin):
     os.environ.update(env)
     sys.modules['torch'].set_num_threads(1)  # what it would read from the environment
     loaded = [name for name in sys.modules if name.partition('.')[0] in ('mmcv', 'mmdet', 'mmengine', 'slf_mmdet')]
-    assert not loaded, loaded
+    assert not loaded, loaded[:5]
     sys.orig_argv = [sys.executable, *args]
     # The layout of a config's text takes longer than all else of a short run
     sys.modules['yapf.yapflib.yapf_api'].FormatCode = lambda text, **settings: (text, True)
