@@ -11,7 +11,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from nbclient import NotebookClient
 
-from .helpers import ROOT
+from .helpers import ROOT, run_python
 from .interpreters import run_forked
 
 pytestmark = pytest.mark.integration
@@ -79,7 +79,7 @@ def test_semi_supervised_config_builds(tmp_path):
 
 @pytest.mark.slow
 def test_site_has_no_warning(tmp_path):
-    run_forked('-m', 'sphinx', '-q', '-W', '--keep-going', '-c', DOCS, '-b', 'html', ROOT, tmp_path / 'site')
+    run_python('-m', 'sphinx', '-q', '-W', '--keep-going', '-c', DOCS, '-b', 'html', ROOT, tmp_path / 'site')
     index = (tmp_path / 'site' / 'docs' / 'index.html').read_text(encoding='utf-8')
     assert 'Model zoo' in index and 'API reference' in index
     balancer = (tmp_path / 'site' / 'docs' / 'generated' / 'slf_mmdet.slf.SLFBalancer.html').read_text(encoding='utf-8')
