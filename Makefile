@@ -19,7 +19,7 @@ demo: install  ## train, test and draw a small YOLO with learned loss weights on
 	$(BIN)/python tools/demo.py $(DEMO_ARGS)
 
 test: install  ## the test suite, with coverage
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart=1 --cov=slf_mmdet --cov-report=term-missing:skip-covered --cov-fail-under=90 $(TEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --max-worker-restart=1 --cov=slf_mmdet --cov-report=term-missing:skip-covered --cov-fail-under=90 $(TEST_ARGS)
 
 results: install  ## the tables and pictures of docs/results.md, from the csv files in results/
 	$(BIN)/python results/tables.py

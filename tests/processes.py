@@ -1,8 +1,7 @@
-"""Processes of tests. They start from one that has imported mmdet once for all, and import their function by name."""
+"""Processes of tests. They start from one that has imported all libraries, and import their function by name."""
 
 import datetime
 import faulthandler
-import multiprocessing
 import os
 import sys
 
@@ -10,14 +9,9 @@ import torch
 import torch.distributed
 from mmdet.utils import register_all_modules
 
+from .interpreters import forkserver
+
 LIMIT = 300  # seconds; a process that hangs ends then, and prints where each of its threads stands
-
-
-def forkserver():
-    """The context in which processes start."""
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(['slf_mmdet', 'mmdet.apis', 'mmdet.evaluation'])
-    return context
 
 
 def run_in(count, function, out):

@@ -17,14 +17,15 @@ from slf_mmdet.paths import find_configs, get_config_path, get_mmdet_tool
 from slf_mmdet.version import __version__
 
 from .helpers import DIGITS_SLF, ROOT, run_python
+from .interpreters import run_forked
 
 pytestmark = pytest.mark.integration
 
 HEAVY = ('torch', 'mmengine', 'mmdet', 'mmcv', 'matplotlib', 'numpy')
 
 
-def command(*args, **kwargs):
-    return run_python('-m', 'slf_mmdet', *args, **kwargs)
+def command(*args, run=run_forked, **kwargs):
+    return run('-m', 'slf_mmdet', *args, **kwargs)
 
 
 def test_every_module_is_a_command_and_the_other_way_round():
@@ -56,11 +57,11 @@ def test_help_imports_nothing_heavy():
 
 def test_import_registers_unless_the_command_does_it_later():
     code = 'import sys, slf_mmdet; print("slf_mmdet.slf" in sys.modules)'
-    assert run_python('-c', code).stdout.splitlines()[-1] == 'True'
+    assert run_forked('-c', code).stdout.splitlines()[-1] == 'True'
     code = 'import sys; sys.orig_argv = ["python", "/usr/bin/slf-mmdet", "plot"]\n' + code
-    assert run_python('-c', code).stdout.splitlines()[-1] == 'False'
+    assert run_forked('-c', code).stdout.splitlines()[-1] == 'False'
     code += '\nslf_mmdet.register_all_modules(); print("slf_mmdet.slf" in sys.modules)'
-    assert run_python('-c', code).stdout.splitlines()[-1] == 'True'
+    assert run_forked('-c', code).stdout.splitlines()[-1] == 'True'
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_wrong_command_and_wrong_argument():
 
 
 def test_failure_of_a_command(tmp_path):
-    done = command('report', 'absent', cwd=tmp_path, check=False, env=dict(PYTHONPATH=str(ROOT)))
+    done = command('report', 'absent', run=run_python, cwd=tmp_path, check=False, env=dict(PYTHONPATH=str(ROOT)))
     assert done.returncode == 1 and 'report: absent holds no log of a training' in done.stdout
 
 
@@ -184,6 +185,7 @@ def test_version(capsys):
 
 def test_completion_of_a_shell():
     env = {**os.environ, '_SLF_MMDET_COMPLETE': 'bash_complete', 'COMP_WORDS': 'slf-mmdet co', 'COMP_CWORD': '1'}
-    code = 'import sys; sys.argv = ["slf-mmdet"]; from slf_mmdet.__main__ import main; main(prog_name="slf-mmdet")'
+    code = 'import sys; sys.argv = ["slf-mmdet"]; sys.orig_argv = ["python", "/usr/bin/slf-mmdet"]\n'
+    code += 'from slf_mmdet.__main__ import main; main(prog_name="slf-mmdet")'
     done = subprocess.run([sys.executable, '-c', code], env=env, stdout=subprocess.PIPE, text=True, check=False)
     assert set(re.findall(r'plain,(\w+)', done.stdout)) == {'compare', 'configs', 'convert'}

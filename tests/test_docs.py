@@ -12,6 +12,7 @@ from mmengine.config import Config
 from nbclient import NotebookClient
 
 from .helpers import ROOT, run_python
+from .interpreters import run_forked
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +88,7 @@ def test_site_has_no_warning(tmp_path):
 
 def test_model_zoo_has_every_config_and_every_result():
     run = 'import sys; sys.path.insert(0, "docs"); import model_zoo; print(model_zoo.page())'
-    page = run_python('-c', run).stdout
+    page = run_forked('-c', run).stdout
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text(encoding='utf-8'))
     models = [model for name in index['Import'] for model in yaml.safe_load((ROOT / name).read_text())['Models']]
     assert len(models) > 30

@@ -27,16 +27,17 @@ def test_skipped(): pass
 NO_GPU, NO_DATA = 'there is no GPU', 'x.tar is absent: set SLF_SHARED to the folder that holds data/x.tar'
 
 
-@pytest.mark.parametrize('workers', [(), ('-n', '1')])
 @pytest.mark.parametrize(
-    ('reason', 'env', 'code'),
+    ('reason', 'env', 'code', 'workers'),
     [
-        ('needs a library', {}, 0),
-        ('needs a library', dict(SLF_CI='1'), 1),
-        ('needs GPUtil', dict(SLF_CI='1'), 1),
-        (NO_GPU, dict(SLF_CI='1', SLF_SHARED='x'), 0),
-        (NO_DATA, dict(SLF_CI='1'), 0),
-        (NO_DATA, dict(SLF_CI='1', SLF_SHARED='x'), 1),
+        ('needs a library', {}, 0, ()),
+        ('needs a library', dict(SLF_CI='1'), 1, ()),
+        ('needs a library', dict(SLF_CI='1'), 1, ('-n', '1')),
+        ('needs GPUtil', dict(SLF_CI='1'), 1, ()),
+        (NO_GPU, dict(SLF_CI='1', SLF_SHARED='x'), 0, ()),
+        (NO_GPU, dict(SLF_CI='1', SLF_SHARED='x'), 0, ('-n', '1')),
+        (NO_DATA, dict(SLF_CI='1'), 0, ()),
+        (NO_DATA, dict(SLF_CI='1', SLF_SHARED='x'), 1, ()),
     ],
 )
 def test_skip(tmp_path, reason, env, code, workers):

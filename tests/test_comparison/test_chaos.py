@@ -16,7 +16,7 @@ from slf_mmdet.comparison.run_process import CANNOT_WRITE, describe_end, start_r
 from slf_mmdet.utils.files import is_unwritable, remove_partial, whole_file, write_text
 
 from ..helpers import DIGITS_SLF
-from ..processes import forkserver
+from ..interpreters import forkserver
 from . import chaos
 
 pytestmark = pytest.mark.integration

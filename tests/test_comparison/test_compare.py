@@ -13,11 +13,14 @@ import torch
 from mmengine.config import Config
 
 from slf_mmdet.comparison import Experiment, LocalEngine, parse_arm
+from slf_mmdet.comparison.engines.base import LOG
 from slf_mmdet.comparison.engines.local import LocalRun
 from slf_mmdet.comparison.run import repair_last_checkpoint, train_and_evaluate
+from slf_mmdet.comparison.run_process import WITH_PARENT
 from slf_mmdet.losses.yolov1 import BASE_WEIGHTS
 
 from ..helpers import CONFIGS, DIGITS_SLF, IN_PROCESS, ROOT, run_python
+from ..interpreters import Forked
 
 pytestmark = pytest.mark.integration
 
@@ -31,6 +34,17 @@ def arguments(work_dir, *args):
 
 def command(work_dir, *args):
     return (ROOT / 'tools/compare.py', *arguments(work_dir, *args))
+
+
+@pytest.fixture
+def forked_runs(monkeypatch):
+    """Runs are forks instead of new interpreters, which the comparisons above and below start."""
+
+    def start(engine, folder, slot):
+        args = ('-m', 'slf_mmdet.comparison.run', str(folder), WITH_PARENT)
+        return LocalRun(Forked(args, folder / LOG, os.getcwd(), {}))
+
+    monkeypatch.setattr(LocalEngine, 'start', start)
 
 
 def read(work_dir):
@@ -111,7 +125,7 @@ def test_an_interrupted_comparison_says_how_it_continues(monkeypatch, run_tool, 
 
 
 @pytest.mark.slow
-def test_killed_comparison_continues(run_tool, digits, tmp_path):
+def test_killed_comparison_continues(forked_runs, run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0')
     options = ('train_cfg.max_epochs=3', 'train_cfg.val_interval=3')
     process = subprocess.Popen(
@@ -168,7 +182,6 @@ def test_a_run_killed_amid_its_last_validation(digits, tmp_path, monkeypatch):
     cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.5))
     (run,) = Experiment(cfg, [parse_arm('static')], [0], tmp_path).prepare()
     settings = (run.folder / 'config.py').stat()
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **settings: (text, True))  # it takes seconds
     monkeypatch.chdir(digits)
     first = train_and_evaluate(run.folder)
     (run.folder / 'result.json').unlink()
@@ -216,7 +229,7 @@ def test_sigterm_amid_a_start_ends_that_run_too(stubborn, tmp_path, monkeypatch)
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_failed_run_is_reported_and_the_others_go_on(run_tool, digits, tmp_path):
+def test_failed_run_is_reported_and_the_others_go_on(forked_runs, run_tool, digits, tmp_path):
     args = ('--balancers', 'static', 'bad=static(base_weights=dict(box=1))', '--seeds', '0')
     done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits, check=False)
     assert done.returncode == 1
@@ -225,7 +238,7 @@ def test_failed_run_is_reported_and_the_others_go_on(run_tool, digits, tmp_path)
 
 
 @pytest.mark.slow
-def test_tuned_arm_is_the_best_trial_of_the_search(run_tool, digits, tmp_path):
+def test_tuned_arm_is_the_best_trial_of_the_search(forked_runs, run_tool, digits, tmp_path):
     args = ('--balancers', 'static', '--seeds', '0', '--weights', 'search', '--trials', '2', '--jobs', '2')
     done = run_tool('compare.py', *arguments(tmp_path, *args), cwd=digits)
     with open(tmp_path / 'tune_search' / 'trials.csv') as file:

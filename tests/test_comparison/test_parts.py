@@ -152,7 +152,6 @@ def test_a_detector_whose_losses_cannot_be_found_needs_them(cfg, tmp_path):
 
 def test_tood_as_mmdet_has_it_is_compared(digits, monkeypatch, tmp_path):
     """Its loss depends on the epoch, which only a runner knows."""
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **settings: (text, True))  # it takes seconds
     cfg = Config.fromfile(CONFIGS / 'digits' / 'retinanet_r18-slim_fpn_1xb8-3e_digits-112px.py')
     cfg.model = Config.fromstring("_base_ = 'mmdet::tood/tood_r50_fpn_1x_coco.py'", '.py').model
     cfg.model.backbone = dict(type='ResNet', depth=18, base_channels=8)
@@ -172,7 +171,6 @@ def test_tood_as_mmdet_has_it_is_compared(digits, monkeypatch, tmp_path):
 
 def test_the_tool_passes_them_on(cfg, run_tool, monkeypatch, tmp_path):
     monkeypatch.setattr(Experiment, 'run', lambda experiment, *args: experiment.prepare())
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **settings: (text, True))  # it takes seconds
     path = tmp_path / 'retinanet.py'
     cfg.dump(path)
     given = ['--work-dir', tmp_path / 'w', '--parts', 'cls=loss_cls']

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from ..helpers import CONFIGS, IN_PROCESS, ROOT, run_python
+from ..helpers import CONFIGS, IN_PROCESS, ROOT
+from ..interpreters import run_forked
 
 pytestmark = pytest.mark.integration
 
@@ -46,9 +47,9 @@ class Nodes:
         self.process.communicate(timeout=60)
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def cluster():
-    """Every run takes a node."""
+    """Every run takes a node. The last test takes one away."""
     nodes = Nodes()
     yield nodes
     nodes.end()
@@ -84,6 +85,21 @@ def iterations(work_dir):
     return found
 
 
+def test_errors(cluster):
+    code = f"""
+from slf_mmdet.comparison import RayEngine
+for settings in (dict(address='127.0.0.1:1'), dict(address={cluster.address!r}, cpus=2), dict(jobs=0)):
+    try:
+        RayEngine(**settings)
+    except ValueError as error:
+        print(' '.join(str(error).split()))
+"""
+    printed = run_forked('-c', code).stdout
+    assert "--engine ray found no cluster at '127.0.0.1:1': start one with `ray start --head`" in printed
+    assert re.search('a run asks for 2 CPUs and 0 GPUs .* found 1 CPUs and 0 GPUs, 1 CPUs', printed)
+    assert '--jobs must be >= 1, found 0' in printed
+
+
 @pytest.mark.slow
 def test_killed_driver_and_lost_node(cluster, digits, tmp_path):
     work_dir = tmp_path / 'compare'
@@ -107,18 +123,3 @@ def test_killed_driver_and_lost_node(cluster, digits, tmp_path):
     assert set(lines) == {('static', 0), ('static', 1)}
     logs = [path.read_text() for path in sorted(work_dir.glob('static/seed_*/log.txt'))]
     assert sorted(log.count('resumed epoch') for log in logs) == [1, 2]  # of the driver, and of the node
-
-
-def test_errors(cluster):
-    code = f"""
-from slf_mmdet.comparison import RayEngine
-for settings in (dict(address='127.0.0.1:1'), dict(address={cluster.address!r}, cpus=2), dict(jobs=0)):
-    try:
-        RayEngine(**settings)
-    except ValueError as error:
-        print(' '.join(str(error).split()))
-"""
-    printed = run_python('-c', code).stdout
-    assert "--engine ray found no cluster at '127.0.0.1:1': start one with `ray start --head`" in printed
-    assert re.search('a run asks for 2 CPUs and 0 GPUs .* found 1 CPUs and 0 GPUs, 1 CPUs', printed)
-    assert '--jobs must be >= 1, found 0' in printed

@@ -4,7 +4,7 @@ import json
 
 from slf_mmdet.compat.find_loader import find_loader
 
-from ..helpers import run_python
+from ..interpreters import run_forked
 
 
 def test_as_it_was():
@@ -21,4 +21,4 @@ from mmcv.utils.ext_loader import check_ops_exist
 from mmengine.utils.dl_utils import mmcv_full_available
 print('answers:', check_ops_exist(), mmcv_full_available())
 """
-    assert 'answers: True True' in run_python('-c', code).stdout  # the stand-in for the ops is found
+    assert 'answers: True True' in run_forked('-c', code).stdout  # the stand-in for the ops is found

@@ -13,6 +13,7 @@ from mmcv import ops
 from slf_mmdet.compat import mmcv_ops
 
 from ..helpers import run_python
+from ..interpreters import run_forked
 
 pytestmark = pytest.mark.skipif(mmcv_ops.ops_are_real(), reason="mmcv's compiled ops are installed: nothing stands in")
 
@@ -157,7 +158,7 @@ from mmcv.ops import nms as module
 import mmcv._ext
 assert ops_are_real() and mmcv._ext.nms() == 'real', mmcv._ext.__file__
 """
-    run_python('-c', script)
+    run_forked('-c', script)
 
 
 def test_start_up_file_serves_programs_that_import_mmdet_first(tmp_path):

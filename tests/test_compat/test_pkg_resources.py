@@ -1,6 +1,6 @@
 """``mmdet::`` bases without setuptools."""
 
-from ..helpers import run_python
+from ..interpreters import run_forked
 
 
 def test_mmdet_bases_without_pkg_resources(tmp_path):
@@ -27,4 +27,4 @@ assert get_installed_path('mmdet').endswith('mmdet') and is_installed('mmdet') a
 dist = pkg_resources.get_distribution('mmdet')
 assert dist.version and dist.has_metadata('METADATA') and not dist.has_metadata('nothing')
 """
-    run_python('-c', script)
+    run_forked('-c', script)

@@ -4,7 +4,6 @@ import functools
 import re
 from types import SimpleNamespace
 
-import mmengine.config.utils
 import pytest
 import torch
 import yaml
@@ -37,14 +36,6 @@ SMALL = {
     'wrn-28-10': {'backbone.depth': 10, 'backbone.widen_factor': 1, 'head.in_channels': 64},
     'densenet-bc-100-12': {'backbone.arch.depths': [2, 2, 2], 'head.in_channels': 48},
 }
-
-
-@pytest.fixture(scope='module', autouse=True)
-def metafiles_are_read_once():
-    """For each ``mmpretrain::`` mmengine reads all metafiles of mmpretrain, which would be most of the tests' time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mmengine.config.utils, 'load', functools.cache(mmengine.config.utils.load))
-        yield
 
 
 @functools.cache

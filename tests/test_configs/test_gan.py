@@ -12,7 +12,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from ..helpers import CONFIGS, IN_PROCESS, ROOT, run_python
+from ..helpers import CONFIGS, IN_PROCESS, ROOT
+from ..interpreters import run_forked
 
 pytest.importorskip('mmpretrain', reason="classification needs mmpretrain: pip install 'slf-mmdet[cls]'")
 pytest.importorskip('torchmetrics', reason="GANs need torchmetrics: pip install 'slf-mmdet[gan]'")
@@ -184,12 +185,12 @@ def test_tools(data, tmp_path, run_tool):
     """Trained, tested and reported as a user does; the test finds the distance of the last validation."""
     options = [f'{key}={value}' for key, value in SMALL.items()]
     run = tmp_path / 'run'
-    run_python(
+    run_forked(
         *(ROOT / 'tools/train.py', NON_SATURATING, '--work-dir', run, '--cfg-options', *IN_PROCESS, *options), cwd=data
     )
     checkpoint, test = run / 'epoch_2.pth', tmp_path / 'test'
     args = (NON_SATURATING, checkpoint, '--work-dir', test, '--cfg-options', *IN_PROCESS, *options)
-    tested = run_python(ROOT / 'tools/test.py', *args, cwd=data).stdout
+    tested = run_forked(ROOT / 'tools/test.py', *args, cwd=data).stdout
     (log,) = run.glob('*/vis_data/scalars.json')
     assert f'{DISTANCE}: {_distances(log)[-1]:.4f}' in tested
     assert list(test.rglob('vis_data/vis_image/samples_*.png'))

@@ -11,6 +11,7 @@ from slf_mmdet.doctor.known_issues import KNOWN_ISSUES, diagnose
 from slf_mmdet.doctor.training_step import problem
 
 from ..helpers import ROOT, run_python
+from ..interpreters import run_forked
 
 GOOD = {
     'torch': '2.1.2',
@@ -97,7 +98,7 @@ def test_report_of_this_installation(capsys, monkeypatch):
 
 
 def test_command_has_everything_imported(tmp_path):
-    done = run_python('-m', 'slf_mmdet', 'doctor', cwd=tmp_path, env=dict(PYTHONPATH=str(ROOT)), check=False)
+    done = run_forked('-m', 'slf_mmdet', 'doctor', cwd=tmp_path, env=dict(PYTHONPATH=str(ROOT)), check=False)
     assert done.returncode == 0 and 'No issue to fix' in done.stdout, done.stdout
 
 

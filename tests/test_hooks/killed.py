@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 
 import slf_mmdet  # noqa: F401  registers the modules of the config
 
-from ..processes import LIMIT, forkserver
+from ..interpreters import forkserver
+from ..processes import LIMIT
 
 END = 'end.pth'
 ORDER = 'order.txt'

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT, SHORT, run_python
+from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT, SHORT
+from ..interpreters import run_forked
 
 
 @pytest.fixture(scope='session')
@@ -13,7 +14,7 @@ def train(digits):
 
     def run(work_dir, epochs, *args, options=(), config=DIGITS_SLF):
         options = (*SHORT, *IN_PROCESS, f'train_cfg.max_epochs={epochs}', *options)
-        return run_python(
+        return run_forked(
             ROOT / 'tools/train.py', config, '--work-dir', work_dir, *args, '--cfg-options', *options, cwd=digits
         )
 

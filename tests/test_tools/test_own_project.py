@@ -8,6 +8,7 @@ from mmengine.config import Config
 from slf_mmdet.paths import get_config_path, get_mmdet_tool
 
 from ..helpers import IN_PROCESS, SHORT, run_python
+from ..interpreters import run_forked
 
 pytestmark = pytest.mark.integration
 
@@ -48,8 +49,8 @@ def test_inherit_swap_the_balancer_train_and_test_with_mmdets_own_tools(site, pr
             get_mmdet_tool(name), *args, '--work-dir', 'out', '--cfg-options', *SHORT, *IN_PROCESS, cwd=project, env=env
         )
 
-    where = run_python('-c', 'import slf_mmdet; print(slf_mmdet.__file__)', cwd=project, env=env).stdout
-    assert str(site) in where
+    code = 'from importlib.util import find_spec; print(find_spec("slf_mmdet").origin)'
+    assert str(site) in run_python('-c', code, cwd=project, env=env).stdout
     trained = tool('train.py', 'mine.py').stdout
     weights = dict(re.findall(r'balance_(\w+): ([\d.]+)', trained))
     assert weights == dict(coord='5.0000', cls='1.0000', obj='1.0000', noobj='0.5000')
@@ -69,7 +70,7 @@ def test_read_base_cannot_inherit_old_style_configs(site, project):
         'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
     )
     (project / 'base.py').write_text(f'_base_ = {str(get_config_path(NAME))!r}\n')
-    done = run_python(
+    done = run_forked(
         '-c', 'from mmengine.config import Config; print(Config.fromfile("new.py").model)', cwd=project, check=False
     )
     assert done.returncode != 0, done.stdout

@@ -6,7 +6,8 @@ import re
 import pytest
 import torch
 
-from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT, run_python
+from ..helpers import DIGITS_SLF, IN_PROCESS, ROOT
+from ..interpreters import run_forked
 
 PARTS = ('coord', 'cls', 'obj', 'noobj')
 
@@ -58,7 +59,7 @@ def test_resume_continues_with_the_balancer_where_it_was(train, trained_copy):
 def test_tools_test_gives_the_same_map_as_the_training_did(trained, digits, tmp_path):
     work_dir, output = trained
     args = (DIGITS_SLF, work_dir / 'epoch_1.pth', '--work-dir', tmp_path, '--cfg-options', *IN_PROCESS)
-    done = run_python(ROOT / 'tools/test.py', *args, cwd=digits)
+    done = run_forked(ROOT / 'tools/test.py', *args, cwd=digits)
     pattern = r'pascal_voc/mAP: ([\d.]+)'
     assert re.search(pattern, done.stdout)[1] == re.search(pattern, output)[1]
 
@@ -78,6 +79,6 @@ def test_amp(train, tmp_path):
 
 
 def test_missing_data_is_said_before_training(tmp_path):
-    done = run_python(ROOT / 'tools/train.py', DIGITS_SLF, '--work-dir', tmp_path / 'w', cwd=tmp_path, check=False)
+    done = run_forked(ROOT / 'tools/train.py', DIGITS_SLF, '--work-dir', tmp_path / 'w', cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert re.search(r'^train: .*data/digits_voc/VOCdevkit', done.stdout, re.MULTILINE)

@@ -11,6 +11,7 @@ from mmdet.datasets import CocoDataset
 from slf_mmdet.commands.errors import LOOPS, PACKAGE, user_errors
 
 from ..helpers import DIGITS_SLF, ROOT, run_python
+from ..interpreters import run_forked
 
 pytestmark = pytest.mark.integration
 
@@ -103,7 +104,7 @@ def test_streams_and_exit_code(tmp_path):
 @pytest.mark.slow
 def test_demo_ends_as_its_step_does(tmp_path):
     (tmp_path / 'data').write_text('a file where the demo needs a folder')
-    done = run_python(ROOT / 'tools/demo.py', '--quick', cwd=tmp_path, check=False)
+    done = run_forked(ROOT / 'tools/demo.py', '--quick', cwd=tmp_path, check=False)
     assert done.returncode == 1 and 'Traceback' not in done.stdout
     assert any(line.startswith('digits_voc: ') for line in done.stdout.splitlines())
 
