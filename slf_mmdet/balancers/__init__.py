@@ -14,6 +14,7 @@ from .log_transform import LogBalancer
 from .relobralo import ReLoBRaLoBalancer
 from .rlw import RLWBalancer
 from .scheduled import ScheduledBalancer
+from .sharded import ShardedTrainingError, refuse_strategies
 from .softadapt import SoftAdaptBalancer
 from .static import StaticBalancer
 from .stch import STCHBalancer
@@ -37,6 +38,7 @@ __all__ = [
     'ReLoBRaLoBalancer',
     'STCHBalancer',
     'ScheduledBalancer',
+    'ShardedTrainingError',
     'SoftAdaptBalancer',
     'StaticBalancer',
     'Step',
@@ -45,3 +47,5 @@ __all__ = [
     'UncertaintyBalancer',
     'checked_balancer',
 ]
+
+refuse_strategies(LossBalancer)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..utils.numerics import at_least_fp32, mean_over_images, weighted
 from .detection_quality import DetectionQuality
+from .sharded import check_not_sharded
 from .step import Lazy, Parameters, QualityOf, Step
 
 
@@ -60,6 +61,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
     mean over the processes, learnt parameters have their gradients averaged as those of the detector, and random
     numbers come from one seed. So the weights are equal in all processes. (Those that SLF gives each image follow the
     image, and are drawn independently.)
+
+    Training under FSDP, DeepSpeed or ColossalAI is an error.
 
     A part of weight 0 contributes exactly 0 to the value and to the gradient with respect to the part, also when it is
     inf or nan. Where an operation before it has a derivative that is not finite, as of log(0), autograd still
@@ -151,7 +154,10 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         Raises:
             ValueError: the names are not ``self.parts``, a part is neither a scalar nor ``(N,)``, or the method needs
                 what is not offered.
+            ShardedTrainingError: the model is trained under FSDP.
         """
+        if self.training:
+            check_not_sharded(self)
         step = Step(
             self._stack(parts),
             self.parts,

@@ -9,7 +9,17 @@ from slf_mmdet.utils.config import registered
 
 from ..processes import run_in, run_in_two
 from .registry import all_balancers
-from .small_run import EXACT, EXACT_SLF, images, process, process_of_four, train
+from .small_run import (
+    EXACT,
+    EXACT_SLF,
+    SYNCED,
+    batch_norm,
+    images,
+    process,
+    process_of_four,
+    process_on_gpu,
+    train,
+)
 
 # One set of weights for each image, whose images are those of the process.
 BY_IMAGE = set(registered(DecisionBalancer))
@@ -54,13 +64,23 @@ def test_decision_networks_too_where_their_weights_are_not_random_by_image(varia
 
 @pytest.mark.parametrize('variant', EXACT)
 def test_four_processes_that_accumulate_gradients_train_as_one(variant, of_four):
-    (weights, state), *others = (result[variant] for result in of_four)
-    for other, _ in others:
-        weights = [[a + b for a, b in zip(ours, theirs)] for ours, theirs in zip(weights, other)]
-    mean = (torch.tensor(weights) / 4).tolist()
-    for _, other in others:
-        assert all(torch.equal(value, other[key]) for key, value in state.items())
-    assert_as_one((mean, state), processes=4, accumulate=2, **EXACT[variant])
+    assert_all_as_one([result[variant] for result in of_four], accumulate=2, **EXACT[variant])
+
+
+@pytest.mark.parametrize('variant', SYNCED)
+def test_so_they_do_with_sync_bn(variant, of_four):
+    assert_all_as_one([result[variant, 'sync_bn'] for result in of_four], **accumulated(variant))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='there is no GPU')
+def test_torchs_own_sync_bn_on_gpu(tmp_path):
+    results = run_in_two(process_on_gpu, tmp_path / 'result')
+    for variant in SYNCED:
+        assert_all_as_one([result[variant] for result in results], device='cuda:0', **accumulated(variant))
+
+
+def accumulated(variant):
+    return dict(SYNCED[variant], accumulate=2, norm=batch_norm())
 
 
 @pytest.mark.parametrize('variant', EXACT)
@@ -75,6 +95,15 @@ def test_unequal_last_batches_leave_the_processes_equal(variant, of_four):
 def test_every_signal_sampler_and_prior_is_among_them():
     for key, base in (('signal', Signal), ('sampler', Sampler), ('prior', Prior)):
         assert {settings[key]['type'] for settings in EXACT_SLF.values()} == set(registered(base, TASK_UTILS))
+
+
+def assert_all_as_one(results, **settings):
+    """All have the same state, which is that of one process with the images of all; so is the mean of the weights."""
+    (_, state), *others = results
+    for _, other in others:
+        assert all(torch.equal(value, other[key]) for key, value in state.items())
+    mean = torch.tensor([weights for weights, _ in results]).mean(0).tolist()
+    assert_as_one((mean, state), processes=len(results), **settings)
 
 
 def assert_as_one(result, processes=2, **settings):

@@ -62,10 +62,20 @@ def collate(batch):
 
 
 def build_runner(
-    work_dir, model, images, *hooks, max_epochs=1, resume=False, shuffle=False, optimizer=None, runner=None, **wrapper
+    work_dir,
+    model,
+    images,
+    *hooks,
+    max_epochs=1,
+    resume=False,
+    shuffle=False,
+    optimizer=None,
+    runner=None,
+    runner_class=Runner,
+    **wrapper,
 ):
     """Batches of two; ``runner`` are further arguments of the runner, ``wrapper`` of the optimizer's wrapper."""
-    return Runner(
+    return runner_class(
         model,
         work_dir=str(work_dir),
         train_dataloader=dict(
