@@ -137,9 +137,7 @@ class BalancedDetector(BaseDetector):
         submodule = None if features == PARTS else features
         with record_output(self, submodule) as outputs, record_features(self) as extracted:
             losses = super().loss(batch_inputs, batch_data_samples)
-        quality = functools.cache(
-            functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples)
-        )
+        quality = functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples)
         parts = loss_parts.collect(losses)
         if submodule is not None and not outputs:
             raise ValueError(f'BalancedDetector: features={submodule!r} was not called in this step of the detector.')
@@ -154,7 +152,9 @@ class BalancedDetector(BaseDetector):
         )
         losses = loss_parts.replace(losses, balanced)
         if self.loss_ap is not None:
-            losses['loss_ap'] = self.loss_ap(lambda: quality().value(), next(iter(balanced.values())))
+            losses['loss_ap'] = self.loss_ap(
+                lambda: quality(fixed_proposals=True).value(), next(iter(balanced.values()))
+            )
         return losses
 
     def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:

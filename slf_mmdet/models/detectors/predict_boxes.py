@@ -26,7 +26,7 @@ THRESHOLDS = ('score_thr', 'filter_thr', 'mask_thr')
 
 
 def predict_boxes(
-    detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList
+    detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList, fixed_proposals: bool = False
 ) -> List[InstanceData]:
     """The detections of images, predicted in evaluation mode from features that ``extract_feat`` returned before.
 
@@ -38,6 +38,7 @@ def predict_boxes(
         features: what its ``extract_feat`` returned.
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its meta information, of a training pipeline.
+        fixed_proposals: no gradient goes through the boxes that an RPN proposes, as in a training step.
 
     Returns:
         Per image ``bboxes`` in pixels of the inputs, ``scores`` and ``labels``.
@@ -49,6 +50,8 @@ def predict_boxes(
         stack.enter_context(evaluating(detector))
         stack.enter_context(boxes_only(detector))
         stack.enter_context(fewer_proposals(detector))
+        if fixed_proposals:
+            stack.enter_context(proposals_detached(detector))
         stack.enter_context(replaced(detector, 'extract_feat', lambda *args, **kwargs: features))
         if torch.is_grad_enabled():
             stack.enter_context(keeping_the_graph(detector))
@@ -118,6 +121,22 @@ def fewer_proposals(detector: BaseDetector) -> Iterator[None]:
         return
     number = min(NUM_PROPOSALS, test_cfg['max_per_img'])
     with replaced(rpn, 'test_cfg', type(test_cfg)({**test_cfg, 'max_per_img': number})):
+        yield
+
+
+@contextmanager
+def proposals_detached(detector: BaseDetector) -> Iterator[None]:
+    """Within the context, no gradient goes through the boxes that an RPN proposes to the heads behind it."""
+    rpn = getattr(detector, 'rpn_head', None)
+    if rpn is None or not hasattr(detector, 'roi_head'):
+        yield
+        return
+    predict = rpn.predict
+
+    def detached(*args: Any, **kwargs: Any) -> List[InstanceData]:
+        return [proposals.detach() for proposals in predict(*args, **kwargs)]
+
+    with replaced(rpn, 'predict', detached):
         yield
 
 

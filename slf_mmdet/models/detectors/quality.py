@@ -21,7 +21,11 @@ INSTEAD = (
 
 
 def detection_quality(
-    detector: BaseDetector, features: List[Any], inputs: Tensor, data_samples: SampleList
+    detector: BaseDetector,
+    features: List[Any],
+    inputs: Tensor,
+    data_samples: SampleList,
+    fixed_proposals: bool = False,
 ) -> DetectionQuality:
     """:func:`batch_average_precision` as a function of the features that the loss of the batch was computed from.
 
@@ -33,6 +37,7 @@ def detection_quality(
         features: what :func:`record_features` collected when the loss of the batch was computed; the last are used.
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its ground truth.
+        fixed_proposals: see :func:`~slf_mmdet.models.detectors.predict_boxes.predict_boxes`.
 
     Raises:
         ValueError: the detector computed its loss without ``extract_feat``, or its detections cannot be compared with
@@ -59,7 +64,7 @@ def detection_quality(
         return full[0] if one else full
 
     def measure(levels: Sequence[Tensor]) -> Tensor:
-        return batch_average_precision(detector, as_returned(levels), inputs, data_samples)
+        return batch_average_precision(detector, as_returned(levels), inputs, data_samples, fixed_proposals)
 
     def measure_all(alternatives: Sequence[Sequence[Tensor]]) -> Tensor:
         number = len(alternatives)
@@ -89,7 +94,9 @@ def quality_of(detector: BaseDetector, data: Mapping[str, Any]) -> Tensor:
     return batch_average_precision(detector, features, data['inputs'], data['data_samples'])
 
 
-def batch_average_precision(detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList) -> Tensor:
+def batch_average_precision(
+    detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList, fixed_proposals: bool = False
+) -> Tensor:
     """Soft average precision of the detections of a batch.
 
     The heads predict from given features, see :func:`predict_boxes`. Detections below the score threshold of the
@@ -100,12 +107,14 @@ def batch_average_precision(detector: BaseDetector, features: Any, inputs: Tenso
         features: what ``extract_feat`` of the detector returns: a tensor, or a sequence of them.
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its ground truth.
+        fixed_proposals: see :func:`~slf_mmdet.models.detectors.predict_boxes.predict_boxes`.
 
     Returns:
         A scalar in [0, 1]; where gradients are enabled its graph goes back to the features, see
         :func:`~slf_mmdet.losses.soft_average_precision`.
     """
-    precision = _average_precision(detector, predict_boxes(detector, features, inputs, data_samples), data_samples)
+    found = predict_boxes(detector, features, inputs, data_samples, fixed_proposals)
+    precision = _average_precision(detector, found, data_samples)
     levels = [features] if isinstance(features, Tensor) else features
     return precision + sum(0 * level.sum() for level in levels)  # a graph, even where nothing was detected
 
