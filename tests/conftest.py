@@ -14,15 +14,12 @@ from .skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401  
 def pytest_collection(session):
     if session.config.getoption('numprocesses', None):
         return  # pytest-xdist's own process, whose workers need not wait until it has imported all
-    import mmengine.config.config
     import mmengine.config.utils
     from mmdet.utils import register_all_modules
 
     import slf_mmdet  # noqa: F401  registers everything, and makes mmdet importable
 
     register_all_modules()  # the default scope is mmdet, as in a run
-    # The layout of a config's text, which every run writes, takes longer than all else of a short run
-    mmengine.config.config.FormatCode = lambda text, **settings: (text, True)
     # For each config of another package mmengine reads all metafiles of that package
     mmengine.config.utils.load = functools.cache(mmengine.config.utils.load)
 

@@ -129,8 +129,6 @@ def _run(args, output, cwd, env, stdin):
     loaded = [name for name in sys.modules if name.partition('.')[0] in ('mmcv', 'mmdet', 'mmengine', 'slf_mmdet')]
     assert not loaded, loaded[:5]
     sys.orig_argv = [sys.executable, *args]
-    # The layout of a config's text takes longer than all else of a short run
-    sys.modules['yapf.yapflib.yapf_api'].FormatCode = lambda text, **settings: (text, True)
     options = args[0] in ('-m', '-c')
     sys.argv = [args[0], *args[2:]] if options else args
     sys.path[:0] = [

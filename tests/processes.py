@@ -2,12 +2,12 @@
 
 import datetime
 import faulthandler
+import importlib
 import os
 import sys
 
 import torch
 import torch.distributed
-from mmdet.utils import register_all_modules
 
 from .interpreters import forkserver
 
@@ -31,7 +31,9 @@ def _process(rank, function, out, count):
     if sys.platform == 'linux':
         os.environ['GLOO_SOCKET_IFNAME'] = 'lo'  # the name of a machine need not lead to it
     torch.set_num_threads(1)
-    register_all_modules()
+    import slf_mmdet  # noqa: F401  makes mmdet importable
+
+    importlib.import_module('mmdet.utils').register_all_modules()
     timeout = datetime.timedelta(seconds=LIMIT / 2)
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{out}.rendezvous', rank=rank, world_size=count, timeout=timeout

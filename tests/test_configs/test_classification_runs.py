@@ -118,7 +118,7 @@ def test_learns_from_files_of_cifar(kind, config, cifar, tmp_path):
 
 
 def test_runs_on_files_of_mnist(mnist, tmp_path):
-    lines = train('mnist/lenet_slf_1xb128-20e_mnist-32px.py', tmp_path / 'run', mnist, **TWENTY_STEPS)
+    lines = train('mnist/lenet_slf-paper_1xb128-20e_mnist-32px.py', tmp_path / 'run', mnist, **TWENTY_STEPS)
     losses = [line['loss'] for line in lines if 'loss' in line]
     assert len(losses) == 20
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
