@@ -124,7 +124,7 @@ def table(effects: Sequence[Effect]) -> str:
             str(len(each.first)),
             *map(_mean_and_deviation, (each.first, each.second)),
             f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})',
-            f'{each.adjusted:.3f}',
+            _p_value(each.adjusted),
             reach,
             each.verdict,
         ]
@@ -169,20 +169,22 @@ def arms_table(bed: Dict[str, Any]) -> str:
     values = read_values(folder / 'comparison.csv', bed['metric'])
     values.update(read_values(folder / 'more_arms.csv', bed['metric']))
     first, *others = values
-    effects = []
-    for arm in others:
-        seeds = sorted(values[first])
-        effects.append(Effect(bed, arm, *([values[each][seed] for seed in seeds] for each in (first, arm)), None))
+    by_seed = {arm: [found[seed] for seed in sorted(values[first])] for arm, found in values.items()}
+    effects = [Effect(bed, arm, by_seed[first], by_seed[arm], None) for arm in others]
     adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
     lines = ['| arm | n | mAP | difference to static, 95 % | p (Holm) |', '|---|---:|---:|---:|---:|']
-    lines.append(f'| `{first}` | {len(values[first])} | {_mean_and_deviation(list(values[first].values()))} | | |')
+    lines.append(f'| `{first}` | {len(by_seed[first])} | {_mean_and_deviation(by_seed[first])} | | |')
     for each, p in sorted(zip(effects, adjusted), key=lambda pair: -statistics.fmean(pair[0].second)):
         low, high = interval_of(each)
         difference = f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})'
         lines.append(
-            f'| `{each.arm}` | {len(each.second)} | {_mean_and_deviation(each.second)} | {difference} | {p:.3f} |'
+            f'| `{each.arm}` | {len(each.second)} | {_mean_and_deviation(each.second)} | {difference} | {_p_value(p)} |'
         )
     return '\n'.join(lines)
+
+
+def _p_value(p: float) -> str:
+    return '< 0.001' if p < 0.001 else f'{p:.3f}'
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:

@@ -19,26 +19,37 @@ from pathlib import Path
 from typing import Optional
 
 ROOT = Path(__file__).resolve().parent.parent
-LIBRARIES = (
-    *('torch', 'torch._dynamo', 'torch.onnx', 'torch.export', 'torchvision', 'torchvision.ops', 'numpy', 'cv2', 'PIL'),
-    *('scipy.optimize', 'scipy.stats', 'scipy.ndimage', 'scipy.spatial', 'sklearn.metrics', 'sklearn.datasets'),
-    *(
-        'pandas',
-        'seaborn',
-        'sympy',
-        'matplotlib.pyplot',
-        'pycocotools.coco',
-        'terminaltables',
-        'rich',
-        'yapf.yapflib.yapf_api',
-    ),
-)
+LIBRARIES = [
+    'torch',
+    'torch._dynamo',
+    'torch.onnx',
+    'torch.export',
+    'torchvision',
+    'torchvision.ops',
+    'numpy',
+    'cv2',
+    'PIL',
+    'scipy.optimize',
+    'scipy.stats',
+    'scipy.ndimage',
+    'scipy.spatial',
+    'sklearn.metrics',
+    'sklearn.datasets',
+    'pandas',
+    'seaborn',
+    'sympy',
+    'matplotlib.pyplot',
+    'pycocotools.coco',
+    'terminaltables',
+    'rich',
+    'yapf.yapflib.yapf_api',
+]
 
 
 def forkserver():
     """The context in which processes start."""
     context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(list(LIBRARIES))
+    context.set_forkserver_preload(LIBRARIES)
     return context
 
 

@@ -42,14 +42,26 @@ def test_every_bed_has_its_files(tables):
             assert list(folder.glob(f'{arm}*.py.gz')) and list(folder.glob(f'{arm}*.json.gz'))
 
 
+def map_in_metafile(config):
+    models = yaml.safe_load((ROOT / config).with_name('metafile.yml').read_text())['Models']
+    (model,) = (model for model in models if model['Config'] == config)
+    (result,) = model['Results']
+    return result['Metrics']['mAP']
+
+
 def test_metafiles_have_the_results_of_the_beds(tables):
     for bed in json.loads((ROOT / 'results' / 'beds.json').read_text()):
-        path = ROOT / bed['config']
-        models = yaml.safe_load((path.parent / 'metafile.yml').read_text())['Models']
-        (model,) = (model for model in models if model['Config'] == bed['config'])
         values = tables['read_values'](ROOT / 'results' / 'beds' / bed['name'] / 'comparison.csv', bed['metric'])
-        (result,) = model['Results']
-        assert result['Metrics']['mAP'] == pytest.approx(statistics.fmean(values['static'].values()), abs=0.005)
+        assert map_in_metafile(bed['config']) == pytest.approx(statistics.fmean(values['static'].values()), abs=0.005)
+
+
+def test_metafile_and_note_have_the_result_of_the_average_precision_part(tables):
+    values = tables['read_values'](ROOT / 'results' / 'beds' / 'yolo_digits' / 'more_arms.csv', 'pascal_voc/mAP')
+    mean = statistics.fmean(values['ap'].values())
+    config = 'configs/yolov1/yolov1_nano_ap_1xb16-24e_digits-112px.py'
+    assert map_in_metafile(config) == pytest.approx(mean, abs=0.005)
+    note = (ROOT / 'docs' / 'research' / 'average_precision_part.md').read_text(encoding='utf-8')
+    assert f'{mean:.2f} ±' in note and f'{statistics.fmean(values["ap_slf"].values()):.2f} ±' in note
 
 
 def test_holm(tables):

@@ -25,7 +25,7 @@ class SoftAPLoss(nn.Module):
     .. math:: L = \sum_i w_i \ell_i + \lambda\, (1 - AP)
 
     ``BalancedDetector`` and ``YOLOV1Head`` take it as ``loss_ap``; a balancer does not weigh it. Early in a training
-    few objects are found, and most of a gradient would come from chance hits, so there is a warm-up.
+    few objects are found, so there is a warm-up. Every iteration after it predicts boxes once more.
 
     Args:
         loss_weight: :math:`\lambda` >= 0.

@@ -64,8 +64,21 @@ def test_every_file_is_tested():
     images = {'voc07_224_images'}  # in test_configs/test_super_resolution.py
     clustering = {'mnist10k_28', 'mnist10k_28_imbalanced', 'mnist70k_28', 'cifar10_folder_32'}  # test_clustering.py
     gan = {'mnist_28'}  # in test_configs/test_gan.py
-    others = {*clustering, *gan, *graphs, *translation, *masks, *images}
+    flips = {'voc07_224_flips'}  # in test_flips_are_the_only_difference
+    others = {*flips, *clustering, *gan, *graphs, *translation, *masks, *images}
     assert {path.stem for path in BASE.glob('*.py')} == {*SIZES, *classification, *others}
+
+
+def test_flips_are_the_only_difference():
+    plain, flips = load('voc07_224'), load('voc07_224_flips')
+    assert flips.train_dataloader.dataset.pipeline == flips.train_pipeline
+    steps = [step.type for step in plain.train_pipeline]
+    left_out = {'RandomAffine', 'Brightness', 'Color', 'FilterAnnotations'}
+    assert [step.type for step in flips.train_pipeline] == [step for step in steps if step not in left_out]
+    for cfg in (plain, flips):
+        cfg.pop('train_pipeline')
+        cfg.train_dataloader.dataset.pop('pipeline')
+    assert flips.to_dict() == plain.to_dict()
 
 
 def test_common_settings(name):

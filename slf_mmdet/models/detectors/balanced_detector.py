@@ -75,7 +75,8 @@ class BalancedDetector(BaseDetector):
 
     Raises:
         TypeError: not exactly one of ``detector_type`` and ``detector`` is given.
-        ValueError: the parts cannot be found or do not fit the losses, or the detector already balances its loss.
+        ValueError: the parts cannot be found or do not fit the losses, the detector already balances its loss, or a
+            part is named ``'ap'`` beside ``loss_ap``.
     """
 
     detector_class: Type[BaseDetector]  # of the plain detector
