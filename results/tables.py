@@ -6,7 +6,8 @@
     python results/tables.py --collect work_dirs/BED BED
     slf-mmdet probe CONFIG && cp work_dirs/probe/CONFIG/probe.json results/beds/BED
 
-More arms of the same bed, with the same seeds::
+``tasks.json`` lists the comparisons of other tasks. Their csv files are in ``tasks``, their tables in the READMEs of
+their configs. More arms of the same bed, with the same seeds::
 
     slf-mmdet compare CONFIG --balancers rlw dwa --seeds 0 1 2 3 4 --work-dir work_dirs/BED_MORE
     python results/tables.py --add work_dirs/BED_MORE BED
@@ -63,12 +64,12 @@ class Effect(NamedTuple):
         return 'better' if statistics.fmean(self.differences) > 0 else 'worse'
 
 
-def read_values(path: Path, metric: str) -> Dict[str, Dict[int, float]]:
-    """Arm -> seed -> metric in percent, of a ``comparison.csv``."""
+def read_values(path: Path, metric: str, factor: float = 100) -> Dict[str, Dict[int, float]]:
+    """Arm -> seed -> metric times a factor, which gives percent, of a ``comparison.csv``."""
     found: Dict[str, Dict[int, float]] = {}
     with open(path, newline='', encoding='utf-8') as file:
         for line in csv.DictReader(file):
-            found.setdefault(line['arm'], {})[int(line['seed'])] = 100 * float(line[metric])
+            found.setdefault(line['arm'], {})[int(line['seed'])] = factor * float(line[metric])
     return found
 
 
@@ -183,12 +184,57 @@ def arms_table(bed: Dict[str, Any]) -> str:
     return '\n'.join(lines)
 
 
+def tasks_table(task: Dict[str, Any]) -> str:
+    """A comparison of a task other than detection, in Markdown.
+
+    One with ``rows``, which name a csv each, has a column for each arm. Others have a row for each arm, a column for
+    each metric, and the difference of the first metric to the first arm, with Holm's correction over the arms.
+    """
+    arms, columns = task['arms'], task['columns']
+    first = columns[0]
+
+    def read(name: str, column: Dict[str, Any]) -> Dict[str, List[float]]:
+        found = read_values(RESULTS / 'tasks' / f'{name}.csv', column['metric'], column.get('factor', 1))
+        if set(found) != set(arms) or len({tuple(sorted(by_seed)) for by_seed in found.values()}) != 1:
+            raise ValueError(f'{name}.csv: {task["name"]} needs the arms {sorted(arms)}, all with the same seeds')
+        return {arm: [found[arm][seed] for seed in sorted(found[arm])] for arm in arms}
+
+    def cell(values: Sequence[float], column: Dict[str, Any]) -> str:
+        return _mean_and_deviation(values, column['digits'])
+
+    if 'rows' in task:
+        lines = [f'| network | {" | ".join(arms.values())} |', f'|---|{"---:|" * len(arms)}']
+        for name, title in task['rows'].items():
+            found = read(name, first)
+            best = max(found, key=lambda arm: statistics.fmean(found[arm]))
+            cells = [f'**{cell(found[arm], first)}**' if arm == best else cell(found[arm], first) for arm in arms]
+            lines.append(f'| {title} | {" | ".join(cells)} |')
+        return '\n'.join(lines)
+    all_values = [read(task['name'], column) for column in columns]
+    base, *others = arms
+    effects = [Effect({'name': task['name']}, arm, all_values[0][base], all_values[0][arm], None) for arm in others]
+    adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
+    titles = ' | '.join(column['title'] for column in columns)
+    name = first['title'].partition(',')[0]
+    lines = [f'| loss | {titles} | difference in {name}, 95 % | p (Holm) |', f'|---|{"---:|" * (len(columns) + 2)}']
+    for arm, title in arms.items():
+        cells = [cell(values[arm], column) for values, column in zip(all_values, columns)]
+        cells += ['', '']
+        if arm != base:
+            effect, p = next(pair for pair in zip(effects, adjusted) if pair[0].arm == arm)
+            numbers = (statistics.fmean(effect.differences), *interval_of(effect))
+            mean, low, high = (f'{number:+.{first["digits"]}f}' for number in numbers)
+            cells[-2:] = [f'{mean} ({low}, {high})', _p_value(p)]
+        lines.append(f'| {title} | {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
 def _p_value(p: float) -> str:
     return '< 0.001' if p < 0.001 else f'{p:.3f}'
 
 
-def _mean_and_deviation(values: Sequence[float]) -> str:
-    return f'{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}'
+def _mean_and_deviation(values: Sequence[float], digits: int = 2) -> str:
+    return f'{statistics.fmean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}'
 
 
 def _share(reach: Optional[float]) -> str:
@@ -316,6 +362,8 @@ def main() -> int:
     for bed in beds:
         if (RESULTS / 'beds' / bed['name'] / 'more_arms.csv').is_file():
             tables.append((BALANCERS_PAGE, f'{bed["name"]} arms', arms_table(bed)))
+    for task in json.loads((RESULTS / 'tasks.json').read_text(encoding='utf-8')):
+        tables.append((RESULTS.parent / task['page'], task['name'], tasks_table(task)))
     for page, name, content in tables:
         before = page.read_text(encoding='utf-8')
         after = with_table(before, name, content)

@@ -151,3 +151,28 @@ def test_more_arms_of_a_bed(tables, tmp_path, monkeypatch):
     write(work_dir / 'comparison.csv', dict(famo=[0.5, 0.5]))
     with pytest.raises(ValueError, match=r"famo has the seeds \['0', '1'\], but the bed bed has \['0', '1', '2'\]"):
         tables['add'](work_dir, 'bed')
+
+
+def test_tables_of_other_tasks(tables, tmp_path, monkeypatch):
+    def write(name, arms):
+        (tmp_path / 'tasks').mkdir(exist_ok=True)
+        rows = [(arm, seed, value, 2 * value) for arm, values in arms.items() for seed, value in enumerate(values)]
+        with open(tmp_path / 'tasks' / f'{name}.csv', 'w', newline='') as file:
+            csv.writer(file).writerows([('arm', 'seed', 'dice', 'distance'), *rows])
+
+    monkeypatch.setitem(tables['tasks_table'].__globals__, 'RESULTS', tmp_path)
+    write('net', dict(slf=[4, 8, 6], mse=[3, 5, 4]))
+    columns = [dict(metric='dice', title='Dice, %', digits=1), dict(metric='distance', title='px', digits=0, factor=10)]
+    task = dict(name='net', columns=columns, arms=dict(mse='[MSE](a.py)', slf='SLF'))
+    assert tables['tasks_table'](task).splitlines() == [
+        '| loss | Dice, % | px | difference in Dice, 95 % | p (Holm) |',
+        '|---|---:|---:|---:|---:|',
+        '| [MSE](a.py) | 4.0 ± 1.0 | 80 ± 20 |  |  |',
+        # 1, 3, 2: a standard error of 1 / sqrt(3), 2 degrees of freedom
+        '| SLF | 6.0 ± 2.0 | 120 ± 40 | +2.0 (-0.5, +4.5) | 0.074 |',
+    ]
+    rows = dict(task, rows=dict(net='a network'))
+    assert tables['tasks_table'](rows).splitlines()[2] == '| a network | 4.0 ± 1.0 | **6.0 ± 2.0** |'
+    write('net', dict(slf=[4, 8], mse=[3, 5, 4]))
+    with pytest.raises(ValueError, match='net.csv.*the same seeds'):
+        tables['tasks_table'](task)
