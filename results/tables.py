@@ -31,7 +31,7 @@ import matplotlib.pyplot as plt
 from scipy import stats
 
 from slf_mmdet.comparison.curves import Curve, mean_curve, time_to_reach
-from slf_mmdet.comparison.verdict import confidence_interval
+from slf_mmdet.comparison.verdict import SIGNIFICANT, confidence_interval, holm, p_value
 
 RESULTS = Path(__file__).resolve().parent
 DOCS = RESULTS.parent / 'docs'
@@ -39,7 +39,6 @@ PAGE = DOCS / 'results.md'
 PROBE_PAGE = DOCS / 'probe.md'
 BALANCERS_PAGE = DOCS / 'balancers.md'
 PICTURES = DOCS / 'images'
-SIGNIFICANT = 0.05
 
 
 class Effect(NamedTuple):
@@ -97,24 +96,15 @@ def find_effects(beds: Sequence[Dict[str, Any]], arm: str) -> List[Effect]:
         reach, own = (time_to_reach(curves[each], curves[first]) for each in (arm, first))
         pair = ([values[each][seed] for seed in seeds] for each in (first, arm))
         effects.append(Effect(bed, arm, *pair, reach, own))
-    adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
+    adjusted = holm([p_value(each.differences) for each in effects])
     return [each._replace(adjusted=p) for each, p in zip(effects, adjusted)]
-
-
-def holm(values: Sequence[float]) -> List[float]:
-    """Holm's step-down correction of p-values (Holm, 1979)."""
-    adjusted = [0.0] * len(values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(values)), key=lambda index: values[index])):
-        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def table(effects: Sequence[Effect]) -> str:
     """The results of an arm in Markdown."""
     lines = [
-        '| bed | n | static | SLF | difference, 95 % | p (Holm) | iterations to static mAP: SLF, static | verdict |',
+        '| benchmark | n | static | SLF | difference, 95 % | p (Holm) | iterations to static mAP: SLF, static '
+        '| verdict |',
         '|---|---:|---:|---:|---:|---:|---:|---|',
     ]
     for each in effects:
@@ -131,7 +121,9 @@ def table(effects: Sequence[Effect]) -> str:
         ]
         lines.append(f'| {" | ".join(cells)} |')
     mean, low, high = mean_over_beds(effects)
-    lines.append(f'\nMean of the differences over the {len(effects)} beds: {mean:+.2f} ({low:+.2f}, {high:+.2f}).')
+    lines.append(
+        f'\nMean of the differences over the {len(effects)} benchmarks: {mean:+.2f} ({low:+.2f}, {high:+.2f}).'
+    )
     return '\n'.join(lines)
 
 
@@ -151,7 +143,7 @@ def mean_over_beds(effects: Sequence[Effect]) -> Tuple[float, float, float]:
 def probe_table(effects: Sequence[Effect]) -> str:
     """What ``slf-mmdet probe`` said of each bed beside what the comparison gave, in Markdown."""
     lines = [
-        '| bed | weight that SLF would move | verdict of the probe | measured difference, 95 % |',
+        '| benchmark | weight that SLF would move | verdict of the probe | measured difference, 95 % |',
         '|---|---:|---|---:|',
     ]
     for each in effects:
@@ -172,7 +164,7 @@ def arms_table(bed: Dict[str, Any]) -> str:
     first, *others = values
     by_seed = {arm: [found[seed] for seed in sorted(values[first])] for arm, found in values.items()}
     effects = [Effect(bed, arm, by_seed[first], by_seed[arm], None) for arm in others]
-    adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
+    adjusted = holm([p_value(each.differences) for each in effects])
     lines = ['| arm | n | mAP | difference to static, 95 % | p (Holm) |', '|---|---:|---:|---:|---:|']
     lines.append(f'| `{first}` | {len(by_seed[first])} | {_mean_and_deviation(by_seed[first])} | | |')
     for each, p in sorted(zip(effects, adjusted), key=lambda pair: -statistics.fmean(pair[0].second)):
@@ -213,7 +205,7 @@ def tasks_table(task: Dict[str, Any]) -> str:
     all_values = [read(task['name'], column) for column in columns]
     base, *others = arms
     effects = [Effect({'name': task['name']}, arm, all_values[0][base], all_values[0][arm], None) for arm in others]
-    adjusted = holm([float(stats.ttest_rel(each.second, each.first).pvalue) for each in effects])
+    adjusted = holm([p_value(each.differences) for each in effects])
     titles = ' | '.join(column['title'] for column in columns)
     name = first['title'].partition(',')[0]
     lines = [f'| loss | {titles} | difference in {name}, 95 % | p (Holm) |', f'|---|{"---:|" * (len(columns) + 2)}']

@@ -64,12 +64,6 @@ def test_metafile_and_note_have_the_result_of_the_average_precision_part(tables)
     assert f'{mean:.2f} ±' in note and f'{statistics.fmean(values["ap_slf"].values()):.2f} ±' in note
 
 
-def test_holm(tables):
-    # Holm (1979): sorted 0.01, 0.03, 0.04 times 3, 2 and 1, and never smaller than the one before
-    assert tables['holm']([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
-    assert tables['holm']([0.5, 0.9]) == [1.0, 1.0]
-
-
 def test_mean_over_beds(tables):
     def effect(*differences):
         return tables['Effect']({}, 'slf', [0.0] * len(differences), list(differences), None)

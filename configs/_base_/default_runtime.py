@@ -1,4 +1,4 @@
-custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
+_base_ = './balanced_runtime.py'
 default_scope = 'mmdet'
 
 default_hooks = dict(
@@ -8,14 +8,9 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
-    # With their scope, so that configs of other scopes can inherit them
     num_classes=dict(type='mmdet.NumClassCheckHook'),
-    non_finite_guard=dict(type='mmdet.NonFiniteGuardHook', policy='raise'),
-    random_state=dict(type='mmdet.RandomStateHook'),
-    safe_resume=dict(type='mmdet.SafeResumeHook'),
+    **_base_.balanced_hooks,
 )
-# Log the balancer, and warn when a loss weight collapses; without a balancer they do nothing
-custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
 
 env_cfg = dict(
     cudnn_benchmark=True,  # YOLO's images are all of one size
@@ -25,12 +20,7 @@ env_cfg = dict(
 
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
-log_processor = dict(
-    type='LogProcessor',
-    window_size=50,
-    by_epoch=True,
-    mean_pattern=r'.*(loss|time|data_time|grad_norm|balance_).*',  # sampled weights are logged as means, too
-)
+log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True, **_base_.balanced_log)
 
 log_level = 'INFO'
 load_from = None

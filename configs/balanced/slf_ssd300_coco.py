@@ -1,7 +1,6 @@
-_base_ = 'mmdet::ssd/ssd300_coco.py'
-custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
-log_processor = dict(mean_pattern=r'.*(loss|time|data_time|grad_norm|balance_).*')  # sampled weights as means
-custom_hooks = [*_base_.custom_hooks, dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook')]
+_base_ = ['mmdet::ssd/ssd300_coco.py', '../_base_/balanced_runtime.py']
+default_hooks = _base_.balanced_hooks
+log_processor = _base_.balanced_log
 
 model = dict(
     type='BalancedDetector',

@@ -14,7 +14,7 @@ from .logs import Curve
 
 
 class Period(NamedTuple):
-    """A period in which the same parts were starved.
+    """A period in which the weights of the same parts were collapsed.
 
     Attributes:
         first: iteration of its first line in the log.
@@ -55,13 +55,13 @@ def diagnoses(base_weights: Mapping[str, float], curves: Mapping[str, Curve]) ->
 
 
 def periods(history: Mapping[int, Diagnosis]) -> List[Period]:
-    """The periods in which parts were starved, in order."""
+    """The periods in which weights were collapsed, in order."""
     found: List[Period] = []
     before: Tuple[str, ...] = ()
     for iteration, diagnosis in history.items():
-        if diagnosis.starved and diagnosis.starved == before:
+        if diagnosis.collapsed and diagnosis.collapsed == before:
             found[-1] = Period(found[-1].first, iteration, diagnosis)
-        elif diagnosis.starved:
+        elif diagnosis.collapsed:
             found.append(Period(iteration, iteration, diagnosis))
-        before = diagnosis.starved
+        before = diagnosis.collapsed
     return found

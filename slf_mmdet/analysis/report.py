@@ -225,7 +225,7 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
             found['missing'] = f'The log has no {", ".join(sorted(keys - set(curves)))}.'
             continue
         history = diagnoses(base, curves)
-        starved = periods(history)
+        collapsed = periods(history)
         found['balancers'].append(
             dict(
                 name=f'{type(balancer).__name__} {prefix.rstrip("_")}'.strip(),
@@ -233,9 +233,9 @@ def _collapse(cfg: Optional[Config], curves: Mapping[str, Curve]) -> Dict[str, A
                 first={part: curves[f'{WEIGHT}{part}'].values[0] for part in base},
                 last={part: curves[f'{WEIGHT}{part}'].values[-1] for part in base},
                 parts=history[max(history)].parts,
-                periods=starved,
-                ongoing=bool(starved) and starved[-1].last == max(history),
-                advice=balancer.collapse_advice() if starved else None,
+                periods=collapsed,
+                ongoing=bool(collapsed) and collapsed[-1].last == max(history),
+                advice=balancer.collapse_advice() if collapsed else None,
             )
         )
     if not balancers:

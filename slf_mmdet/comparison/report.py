@@ -26,7 +26,7 @@ from .arms import Arm
 from .curves import plot_curves, read_curve, save_curves, time_to_reach
 from .experiment import Experiment
 from .planned_run import Run
-from .verdict import confidence_interval, verdict
+from .verdict import confidence_interval, verdicts
 
 # Share of common weights from which two networks count as the same, so that a last layer may lack a bias
 SAME_NETWORK = 0.95
@@ -181,13 +181,14 @@ class Report:
         ]
 
     def verdicts(self) -> List[str]:
-        """A sentence for each arm but the first, see :func:`~slf_mmdet.comparison.verdict.verdict`."""
+        """A sentence for each arm but the first, see :func:`~slf_mmdet.comparison.verdict.verdicts`."""
         first, *others = self.rows
         effect = 1.0 if self.unit else round(0.01 * abs(first.mean), 12)
         name = self.metric.rpartition('/')[2]
         if not first.values or not effect:
             return []
-        return [verdict(row.label, first.label, list(row.differences.values()), effect, f' {name}') for row in others]
+        arms = {row.label: list(row.differences.values()) for row in others}
+        return verdicts(first.label, arms, effect, f' {name}')
 
     def _pairs(self, arm: Arm, first: Arm) -> Iterator[Tuple[Run, Run]]:
         """The finished runs of two arms, seed by seed."""

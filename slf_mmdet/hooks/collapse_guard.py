@@ -24,7 +24,7 @@ POLICIES = dict(
 
 @HOOKS.register_module()
 class CollapseGuardHook(Hook):
-    """Checks the mean of every ``patience`` iterations for starved parts, see :func:`~slf_mmdet.hooks.diagnose`.
+    """Checks the mean of every ``patience`` iterations for collapsed parts, see :func:`~slf_mmdet.hooks.diagnose`.
 
     Each check synchronises with the device once. In distributed training it is made on the mean over the processes, so
     that all do the same. Without a balancer in the model the hook does nothing.
@@ -82,10 +82,10 @@ class CollapseGuardHook(Hook):
         dist.all_reduce(means, op='mean')
         base, weights, weighted = (dict(zip(balancer.parts, row)) for row in means.tolist())
         found = diagnose(base, weights, weighted, self.share)
-        if not found.starved:
+        if not found.collapsed:
             return
-        if self.policy == 'reset' or not self._warned[prefix].issuperset(found.starved):
-            self._warned[prefix].update(found.starved)
+        if self.policy == 'reset' or not self._warned[prefix].issuperset(found.collapsed):
+            self._warned[prefix].update(found.collapsed)
             name = f' {prefix.rstrip("_")}' if prefix else ''
             runner.logger.warning(
                 f'CollapseGuardHook: in iterations {runner.iter + 2 - self.patience} to {runner.iter + 1} '

@@ -15,7 +15,7 @@ class Outcome(enum.Enum):
 
     IMPOSSIBLE = 'cannot work'
     TOO_EARLY = 'too early'
-    NOTHING_TO_GAIN = 'nothing to gain seen'
+    NOTHING_TO_GAIN = 'no gain expected'
     WORTH_COMPARING = 'worth a comparison'
 
 
@@ -51,8 +51,8 @@ def judge(found: Measurement) -> Verdict:
     if found.moved < LEAST_MOVED:
         return Verdict(
             Outcome.NOTHING_TO_GAIN,
-            f'Nothing to gain seen: SLF would move {found.moved:.1%} of the weight. The parts cost average precision '
-            'about as the weights have it already.',
+            f'No gain expected: SLF would move {found.moved:.1%} of the weight, which is already where average '
+            'precision is lost.',
         )
     change = found.slf_weights / found.base_weights
     most = int(np.argmax(change))

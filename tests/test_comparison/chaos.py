@@ -54,7 +54,7 @@ OPTIONS = (
 WITNESSED = f"""
 _base_ = {str(CONFIG)!r}
 custom_imports = dict(imports=['slf_mmdet', 'tests.test_comparison.witness'], allow_failed_imports=False)
-custom_hooks = [dict(type='BalanceMonitorHook'), dict(type='CollapseGuardHook'), dict(type='WitnessHook')]
+custom_hooks = [dict(type='WitnessHook')]
 """
 TIMES = ('seconds_per_iter', 'seconds')
 LIMIT = 300  # seconds until a process counts as hung

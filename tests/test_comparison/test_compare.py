@@ -179,7 +179,7 @@ def test_a_run_killed_amid_its_last_validation(digits, tmp_path, monkeypatch):
     options = dict(option.split('=') for option in IN_PROCESS)
     cfg.merge_from_dict({key: eval(value) for key, value in options.items()})
     cfg.merge_from_dict(dict(train_cfg=dict(max_epochs=1), test_dataloader=dict(batch_size=2)))
-    cfg.custom_hooks.append(dict(type='EMAHook', momentum=0.5))
+    cfg.custom_hooks = [dict(type='EMAHook', momentum=0.5)]
     (run,) = Experiment(cfg, [parse_arm('static')], [0], tmp_path).prepare()
     settings = (run.folder / 'config.py').stat()
     monkeypatch.chdir(digits)
@@ -255,7 +255,7 @@ def test_first_config_decides_nothing_but_its_balancer(tmp_path):
     experiment.prepare()
     first, second = (Config.fromfile(run.folder / 'config.py') for run in experiment.runs)
     assert first.randomness == dict(seed=7) == second.randomness
-    assert first.custom_hooks[0] == second.custom_hooks[0]
+    assert first.default_hooks == second.default_hooks
     first.model.bbox_head.loss_balancer = second.model.bbox_head.loss_balancer
     assert first.model == second.model
 

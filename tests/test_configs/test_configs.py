@@ -115,6 +115,15 @@ def test_algorithm_1_is_there_to_be_compared_with(size):
     }
 
 
+SAFE_HOOKS = {
+    'BalanceMonitorHook',
+    'CollapseGuardHook',
+    'NonFiniteGuardHook',
+    'RandomStateHook',
+    'SafeResumeHook',
+}
+
+
 @pytest.mark.parametrize('path', BALANCED_PATHS, ids=lambda path: path.stem)
 def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
     cfg = Config.fromfile(path)
@@ -124,7 +133,7 @@ def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
     assert set(cfg.model.loss_balancer) == {'type', 'parts'}
     text = path.read_text(encoding='utf-8')
     assert len(text.splitlines()) <= 16
-    base = re.search(r"^_base_ = '(mmdet::.+)'$", text, re.MULTILINE).group(1)
+    base = re.search(r"^_base_ = \['(mmdet::.+)', '../_base_/balanced_runtime.py'\]$", text, re.MULTILINE).group(1)
     assert path.name == f'slf_{base.rsplit("/", 1)[-1]}'
     theirs, ours = Config.fromstring(f'_base_ = {base!r}', '.py').to_dict(), cfg.to_dict()
     model, plain = ours.pop('model'), theirs.pop('model')
@@ -132,9 +141,10 @@ def test_a_balanced_config_differs_from_its_base_in_the_model_alone(path):
     assert dict(model, type=model.pop('detector_type')) == plain
     assert ours.pop('custom_imports')['imports'] == ['slf_mmdet']
     assert re.fullmatch(ours['log_processor'].pop('mean_pattern'), 'train/balance_cls')
-    assert [hook.pop('type') for hook in ours['custom_hooks'][-2:]] == ['BalanceMonitorHook', 'CollapseGuardHook']
-    ours['custom_hooks'] = ours['custom_hooks'][:-2]
-    theirs.setdefault('custom_hooks', [])
+    hooks = ours.pop('balanced_hooks')
+    assert {hook['type'].partition('.')[2] for hook in hooks.values()} == SAFE_HOOKS
+    assert {name: ours['default_hooks'].pop(name) for name in hooks} == hooks
+    ours.pop('balanced_log')
     assert ours == theirs
 
 

@@ -12,7 +12,7 @@ SLF = dict(type='SLFBalancer', base_weights=BASE, feature_dim=3)
 
 
 @pytest.mark.parametrize(
-    ('weights', 'weighted', 'starved'),
+    ('weights', 'weighted', 'collapsed'),
     [
         ((5, 1, 1, 0.5), (1, 1, 1, 1), ()),
         ((5, 1, 1, 0.5), (1, 1, 1, 1e-4), ()),  # a small part with its full weight
@@ -24,21 +24,21 @@ SLF = dict(type='SLFBalancer', base_weights=BASE, feature_dim=3)
         ((0, 0, 0, 0), (0, 0, 0, 0), ('coord', 'cls', 'obj', 'noobj')),
     ],
 )
-def test_starved_parts(weights, weighted, starved):
+def test_collapsed_parts(weights, weighted, collapsed):
     found = diagnose(BASE, dict(zip(PARTS, weights)), dict(zip(PARTS, weighted)))
-    assert found.starved == starved
+    assert found.collapsed == collapsed
 
 
 def test_corner_of_many_even_parts():
-    # b has 1.5 % of the weight, 3 % of what its base weight gives it: not starved by itself, but a has all the rest
+    # b has 1.5 % of the weight, 3 % of what its base weight gives it: not collapsed by itself, but a has all the rest
     found = diagnose(dict(a=1, b=1), dict(a=1.97, b=0.03), dict(a=1.97, b=0.03))
-    assert found.starved == ('b',)
+    assert found.collapsed == ('b',)
     # a base weight that is a corner already is meant so
-    assert diagnose(dict(a=99, b=1), dict(a=99, b=1), dict(a=99, b=1)).starved == ()
+    assert diagnose(dict(a=99, b=1), dict(a=99, b=1), dict(a=99, b=1)).collapsed == ()
 
 
 def test_part_without_base_weight_is_not_missed():
-    assert diagnose(dict(a=1, b=0), dict(a=1, b=0), dict(a=1, b=0)).starved == ()
+    assert diagnose(dict(a=1, b=0), dict(a=1, b=0), dict(a=1, b=0)).collapsed == ()
 
 
 def test_text_names_parts_and_amounts():

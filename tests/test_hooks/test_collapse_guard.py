@@ -34,8 +34,8 @@ def test_warns_once_with_parts_iterations_cause_and_remedy(make_runner, balanced
     runner = collapsing(make_runner, balanced, CollapseGuardHook(patience=100))
     (text,) = warnings_of(tmp_path)
     assert re.search(r'in iterations \d+01 to \d+00 PaperSLFBalancer has collapsed loss weights:', text)
-    starved, most = text.split('; ', 1)
-    assert 'weights: coord, cls, obj (' in starved and most.startswith('noobj has')
+    collapsed, most = text.split('; ', 1)
+    assert 'weights: coord, cls, obj (' in collapsed and most.startswith('noobj has')
     assert text.endswith(runner.model.balancer.collapse_advice())
     assert runner.iter == 400
 

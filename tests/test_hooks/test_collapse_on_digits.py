@@ -36,8 +36,7 @@ def run(digits, tmp_path, monkeypatch):
             )
         )
         cfg.model.bbox_head.loss_balancer = dict(balancer)
-        guard = next(hook for hook in cfg.custom_hooks if hook.type == 'CollapseGuardHook')
-        guard.update(patience=PATIENCE, policy=policy)
+        cfg.default_hooks.collapse_guard.update(patience=PATIENCE, policy=policy)
         runner = Runner.from_cfg(cfg)
         runner.train()
         (log,) = tmp_path.glob('*/*.log')
@@ -48,11 +47,11 @@ def run(digits, tmp_path, monkeypatch):
 
 def test_warn(run, tmp_path):
     runner, (text,) = run(PAPER, 'warn')
-    first, last, starved, cause = re.fullmatch(
+    first, last, collapsed, cause = re.fullmatch(
         r'CollapseGuardHook: in iterations (\d+) to (\d+) PaperSLFBalancer has collapsed loss weights: (.+); (.+)', text
     ).groups()
     assert int(last) - int(first) + 1 == PATIENCE and int(last) <= runner.iter
-    names = set(starved.split(' (')[0].split(', '))  # which are first depends on the start network
+    names = set(collapsed.split(' (')[0].split(', '))  # which are first depends on the start network
     assert names and names <= {'coord', 'cls', 'noobj'}
     assert cause.split(' has ')[0] in set(PARTS) - names
     assert 'Algorithm 1' in cause and cause.endswith('SLFBalancer.')

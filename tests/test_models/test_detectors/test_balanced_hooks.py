@@ -32,9 +32,7 @@ def log_of(digits, tmp_path):
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.001), clip_grad=dict(max_norm=10)),
             train_cfg=dict(by_epoch=True, max_epochs=1),
             default_hooks=dict(logger=dict(type='LoggerHook', interval=8), checkpoint=None),
-            custom_hooks=[
-                hook for hook in cfg.custom_hooks if hook.type in ('BalanceMonitorHook', 'CollapseGuardHook')
-            ],
+            custom_hooks=[cfg.balanced_hooks.balance_monitor, cfg.balanced_hooks.collapse_guard],
             log_processor=cfg.log_processor,
             default_scope='mmdet',
             experiment_name=f'{tmp_path.parent.name}_{tmp_path.name}',
