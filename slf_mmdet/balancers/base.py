@@ -2,7 +2,7 @@
 
 import math
 from abc import ABCMeta, abstractmethod
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -158,8 +158,9 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         """
         if self.training:
             check_not_sharded(self)
+        separate = self._separate(parts)
         step = Step(
-            self._stack(parts),
+            torch.stack(separate, dim=-1),
             self.parts,
             None if features is None else at_least_fp32(features),
             shared_parameters,
@@ -169,6 +170,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             image_ids,
             self.training,
             parts_at_once,
+            separate,
         )
         with torch.autocast(step.losses.device.type, enabled=False):
             weights, aux_loss = self.compute_weights(step)
@@ -226,8 +228,8 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
         """
         return self.total_weight * (scores + self.base_weights.log()).softmax(0)
 
-    def _stack(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """Parts as one tensor: ``(n,)`` when all are scalars, else ``(N, n)``."""
+    def _separate(self, parts: Mapping[str, Tensor]) -> Tuple[Tensor, ...]:
+        """The parts in order, all scalars or all ``(N,)``."""
         if set(parts) != set(self.parts):
             raise ValueError(
                 f'{self._name}: the loss has the parts {sorted(parts)}, but the balancer was made for '
@@ -240,7 +242,7 @@ class LossBalancer(BaseModule, metaclass=ABCMeta):
             raise ValueError(
                 f'{self._name}: every part must be a scalar or (N,) with one value per image, found {found}.'
             )
-        return torch.stack(torch.broadcast_tensors(*values), dim=-1)
+        return tuple(torch.broadcast_tensors(*values))
 
     def _check_names(self, base_weights: Mapping[str, float]) -> None:
         if not self.parts:

@@ -48,6 +48,7 @@ class GradNormBalancer(LossBalancer):
             raise ValueError(f'GradNormBalancer: alpha must be a finite number >= 0, found {alpha!r}.')
         self.alpha = float(alpha)
         size = len(self.parts)
+        self.counted = self.base_weights.nonzero().flatten().tolist()  # the others are not even differentiated
         self.register_buffer('log_multipliers', torch.zeros(size))
         self.register_buffer('first', torch.zeros(size))
         self.log_multipliers: Tensor
@@ -58,8 +59,10 @@ class GradNormBalancer(LossBalancer):
         weights = self.base_weights * self.log_multipliers.exp()
         if self.training and torch.is_grad_enabled():
             parameters = step.shared_parameters(self._name, 'FAMOBalancer needs none.')
-            norms = step.average(part_gradients(step.losses, parameters)).norm(dim=1)
-            self._learn(self.values(step), norms.to(self.base_weights))
+            found = part_gradients([step.parts[index] for index in self.counted], parameters)
+            norms = torch.zeros_like(self.base_weights)
+            norms[self.counted] = step.average(found).norm(dim=1).to(norms)
+            self._learn(self.values(step), norms)
         return BalancerOutput(weights)
 
     def _learn(self, values: Tensor, norms: Tensor) -> None:

@@ -53,7 +53,8 @@ class GraPBalancer(LossBalancer):
         right = is_number(momentum, 0) and momentum < 1
         require(right, self._name, 'momentum', 'in [0, 1)', momentum)
         require(is_count(interval), self._name, 'interval', 'an integer >= 1', interval, 'It counts iterations.')
-        size = len(self.parts)
+        self.counted = self.base_weights.nonzero().flatten().tolist()  # the others are left alone
+        size = len(self.counted)
         self.interval = interval
         self.counter = StepCounter()
         self.cosines = RunningMean(size * size + size, momentum)
@@ -73,7 +74,7 @@ class GraPBalancer(LossBalancer):
         parameters = step.shared_parameters(self._name, instead)
         quality = step.detection_quality(self._name, instead).value()
         wanted = step.average(-gradient(quality, parameters))  # losses fall where the quality rises
-        gradients = step.average(part_gradients(step.losses, parameters))
+        gradients = step.average(part_gradients([step.parts[index] for index in self.counted], parameters))
         sq_norms = gradients.square().sum(1)
         unit = gradients / clamp_min_eps(sq_norms.sqrt()).unsqueeze(1)
         cosines = torch.cat([(unit @ unit.T).flatten(), unit @ wanted / clamp_min_eps(wanted.norm())])
@@ -82,15 +83,17 @@ class GraPBalancer(LossBalancer):
         self.weights.copy_(self._solved())
 
     def _solved(self) -> Tensor:
-        size = len(self.parts)
+        size = len(self.counted)
         means = self.cosines.mean.cpu().numpy().astype(np.float64)
         share = interior_optimum(means[: size * size].reshape(size, size), means[size * size :])
-        norms = self.sq_grad_norms.mean.sqrt()
-        counts = (norms > 0) & (self.base_weights > 0)
+        norms, base = self.sq_grad_norms.mean.sqrt(), self.base_weights[self.counted]
+        counts = norms > 0
         # Parts without a gradient have no direction: they keep their base weight
         raw = torch.from_numpy(share).to(norms) * counts / clamp_min_eps(norms)
-        scaled = raw * (self.base_weights * counts).sum() / clamp_min_eps(raw.sum())
-        return torch.where(counts & (raw.sum() > 0), scaled, self.base_weights)
+        scaled = raw * (base * counts).sum() / clamp_min_eps(raw.sum())
+        weights = self.base_weights.clone()
+        weights[self.counted] = torch.where(counts & (raw.sum() > 0), scaled, base)
+        return weights
 
 
 def interior_optimum(cosines: np.ndarray, agreement: np.ndarray, ridge: float = RIDGE) -> np.ndarray:

@@ -65,8 +65,9 @@ class STCHBalancer(LossBalancer):
             if self.training:
                 self.nadir.update(values)
             return BalancerOutput(self.base_weights.clone())
-        present = values > 0
-        scores = (log(values) - log(self.nadir.mean)) / self.mu
+        nadir = self.nadir.mean
+        present = (values > 0) & (nadir > 0)  # one that was 0 in all of the warm-up has no nadir
+        scores = (log(values) - log(nadir)) / self.mu
         scores = scores.masked_fill(~present, torch.finfo(scores.dtype).min)
         shares = self.softmax_around_base(scores) / self.total_weight
         total = (self.base_weights * present * values).sum()

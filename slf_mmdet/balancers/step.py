@@ -36,6 +36,8 @@ class Step:
         image_ids: paths or ids of the images of the batch.
         training: whether the balancer learns in this step. Only then processes exchange anything.
         parts_at_once: how many parts a signal that compares them should look at in one iteration; ``None`` for all.
+        parts: the n parts before they were stacked, scalars or ``(N,)``, each with a graph of its own, for those who
+            differentiate them one by one. Defaults to views of ``losses``.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Step:
         image_ids: Sequence[str] = (),
         training: bool = True,
         parts_at_once: Optional[int] = None,
+        parts: Optional[Sequence[Tensor]] = None,
     ) -> None:
         self.losses = losses
+        self.parts: Tuple[Tensor, ...] = tuple(losses.unbind(-1) if parts is None else parts)
         self.names: Tuple[str, ...] = tuple(names)
         self.features = features
         self.image_ids = tuple(image_ids)

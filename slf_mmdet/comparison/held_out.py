@@ -32,4 +32,5 @@ def on_held_out(cfg: Config, share: float) -> Config:
     cfg.val_dataloader.dataset = dict(split, part='held_out', pipeline=pipeline)
     cfg.test_dataloader = copy.deepcopy(cfg.val_dataloader)
     cfg.test_evaluator = copy.deepcopy(cfg.val_evaluator)
+    cfg.test_cfg = cfg.get('test_cfg') or dict(type='TestLoop')
     return cfg

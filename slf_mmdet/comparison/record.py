@@ -11,7 +11,6 @@ from typing import Any, Dict, List, Optional
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS  # not mmdet's: found from the scope of any library
 from mmengine.runner import EpochBasedTrainLoop, Runner, set_random_seed
 from torch import nn
@@ -22,6 +21,7 @@ from ..losses.base import ReducedLoss
 from ..utils.files import whole_file, write_json
 from ..utils.image_id import image_id
 from ..utils.state import StepCounter, StepGenerator
+from ..utils.wrapped import unwrapped
 
 RECORD = 'comparison'  # key in a checkpoint
 RESULT = 'result.json'
@@ -158,17 +158,13 @@ def read_validations(folder: Path, until: float = math.inf) -> Dict[int, Dict[st
     return {key: value for key, value in found.items() if key <= until}
 
 
-def unwrap(model: Any) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model
-
-
 def network_state(model: nn.Module) -> Dict[str, torch.Tensor]:
     """Parameters and buffers of the model under the names of the plain detector, without what belongs to a loss.
 
     The latter are those of losses and balancers of this package, step counters and seeds, and those of modules with
     "loss" in the name: ``loss_cls``, ``loss_module``, ``aux_loss``.
     """
-    model = unwrap(model)
+    model = unwrapped(model)
     losses = tuple(f'{name}.' for name, module in model.named_modules() if name and _belongs_to_loss(name, module))
     return {key: value for key, value in model.state_dict().items() if not key.startswith(losses)}
 

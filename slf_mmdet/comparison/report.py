@@ -168,7 +168,7 @@ class Report:
         zeros = [
             run.name
             for run, result in self.results.items()
-            if self.factor == 100 and not self.metric.startswith(_CLUSTERING) and result[self.split][self.metric] == 0
+            if _of_detections(self.metric) and result[self.split][self.metric] == 0
         ]
         return [
             *(
@@ -357,9 +357,13 @@ def _reach(share: Optional[float]) -> str:
     return '' if share is None else 'not reached' if math.isinf(share) else f'{share:.2f}'
 
 
+def _of_detections(metric: str) -> bool:
+    return not metric.startswith(_CLUSTERING) and re.search(r'(^|[/_])(mAP|AP|AR|recall)[^/]*$', metric) is not None
+
+
 def _scale(metric: str) -> Tuple[float, str]:
     """Factor and unit for display: precision, recall, squared correlation and scores of clusters are in percent."""
     if metric.startswith(_PERCENT):
         return 1.0, ' [%]'
-    share = re.search(r'(^|[/_])(mAP|AP|AR|recall|squared_correlation)[^/]*$', metric)
-    return (100.0, ' [%]') if share or metric.startswith(_CLUSTERING) else (1.0, '')
+    share = _of_detections(metric) or metric.startswith(_CLUSTERING) or metric.endswith('squared_correlation')
+    return (100.0, ' [%]') if share else (1.0, '')

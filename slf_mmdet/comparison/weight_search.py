@@ -1,6 +1,8 @@
 """Static weights tuned by Optuna: what hand-tuning would reach, with a budget that is known."""
 
 import csv
+import hashlib
+import json
 import math
 import statistics
 import warnings
@@ -31,6 +33,7 @@ FACTOR = 8.0  # the largest of a weight over its base weight, and the inverse of
 STUDY = 'study.db'
 TABLE = 'trials.csv'
 PICTURE = 'trials.png'
+SETTINGS = 'settings'  # attribute of a study
 NAME = 'name'  # attribute of a trial: that of its arm, which stays when the trial is taken up again
 
 
@@ -99,10 +102,34 @@ class WeightSearch:
             direction='maximize' if rule == 'greater' else 'minimize',
             pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         )
+        self._check_same(rule)
         # A generator that began again with the seed before would propose the first weights once more
         self.study.sampler = optuna.samplers.TPESampler(
             seed=len(self.study.trials), multivariate=True, constant_liar=True
         )
+
+    def _check_same(self, rule: str) -> None:
+        """Refuses a study of the work dir that had other settings, whose trials say nothing here."""
+        ours = dict(
+            config=hashlib.sha256(self.cfg.pretty_text.encode()).hexdigest(),
+            weights=self.weights,
+            seeds=self.seeds,
+            metric=self.metric,
+            rule=rule,
+            settings=self.settings,
+        )
+        ours = json.loads(json.dumps(ours))
+        theirs = self.study.user_attrs.get(SETTINGS)
+        if theirs is None:
+            self.study.set_user_attr(SETTINGS, ours)
+        elif theirs != ours:
+            differ = [
+                f'{key} {theirs.get(key)!r} instead of {ours[key]!r}' for key in ours if theirs.get(key) != ours[key]
+            ]
+            raise ValueError(
+                f'{self.work_dir / STUDY} is a search with other settings: {"; ".join(differ)}. Use another '
+                f'--work-dir, or delete the folder {self.work_dir} to search again.'
+            )
 
     @property
     def tried(self) -> int:
@@ -163,9 +190,12 @@ class WeightSearch:
         known = self.study.get_trials(deepcopy=False)
         for trial in known:
             if trial.state == states.RUNNING:
+                # Enqueued first: a process that is killed in between loses no trial. One that was killed before it drew
+                # all weights has none to repeat
+                if NAME in trial.user_attrs:
+                    self.study.enqueue_trial(trial.params, user_attrs={NAME: trial.user_attrs[NAME]})
                 self.study.tell(trial.number, state=states.FAIL)
-                self.study.enqueue_trial(trial.params, user_attrs={NAME: trial.user_attrs[NAME]})
-        if not known:
+        if not any(NAME in trial.user_attrs or trial.state == states.WAITING for trial in known):
             self.study.enqueue_trial(self.weights)
 
     def _run(self, pool: RunPool) -> None:

@@ -3,10 +3,10 @@
 from typing import Dict, List
 
 import torch
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from ..balancers import LossBalancer, StepRecord
+from ..utils.wrapped import unwrapped
 
 
 def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
@@ -15,8 +15,7 @@ def find_balancers(model: nn.Module) -> Dict[str, LossBalancer]:
     Returns:
         Prefix of their names in the log -> balancer: ``''`` for a single one, else ``'<name of the submodule>_'``.
     """
-    inner = model.get_submodule('module') if is_model_wrapper(model) else model
-    found = {name: module for name, module in inner.named_modules() if isinstance(module, LossBalancer)}
+    found = {name: module for name, module in unwrapped(model).named_modules() if isinstance(module, LossBalancer)}
     return {f'{name}_' if len(found) > 1 else '': module for name, module in found.items()}
 
 
@@ -38,6 +37,15 @@ class StepsSoFar:
         """Adds the latest step; to be called after each iteration."""
         if self.balancer.last is not None:
             self._steps.append(self.balancer.last)
+
+    def state(self) -> List[dict]:
+        """The steps for a checkpoint."""
+        return [{name: value.cpu() for name, value in step._asdict().items()} for step in self._steps]
+
+    def load(self, state: List[dict]) -> None:
+        """Takes back what :meth:`state` returned."""
+        like = self.balancer.base_weights
+        self._steps = [StepRecord(**{name: value.to(like.device) for name, value in step.items()}) for step in state]
 
     def take(self) -> StepRecord:
         """The steps since this was last called, each field ``(steps, n)``; there must be one.

@@ -5,10 +5,10 @@ from typing import Optional
 from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..losses import CandidateMixture
+from ..utils.wrapped import unwrapped
 
 
 @HOOKS.register_module()
@@ -22,7 +22,7 @@ class CandidateWeightsHook(Hook):
     priority = 'NORMAL'  # before LoggerHook, which reads the message hub
 
     def before_train(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         found = {name: module for name, module in model.named_modules() if isinstance(module, CandidateMixture)}
         self._losses = {
             f'train/balance_{name}_' if len(found) > 1 else 'train/balance_': module for name, module in found.items()

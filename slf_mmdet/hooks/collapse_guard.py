@@ -1,6 +1,6 @@
 """Warns when a loss weight collapses, and can reset the decision network or stop the training."""
 
-from typing import Dict, Optional, Set
+from typing import Dict, List, Optional, Set, Tuple
 
 import torch
 from mmdet.registry import HOOKS
@@ -15,6 +15,7 @@ from ..utils.checks import is_count, is_number, require
 from .balanced_steps import StepsSoFar, find_balancers
 from .collapse import diagnose
 
+STATE = 'collapse_guard'  # key of a checkpoint
 POLICIES = dict(
     warn='',
     reset=' The decision network is back at its initial probabilities.',
@@ -25,6 +26,8 @@ POLICIES = dict(
 @HOOKS.register_module()
 class CollapseGuardHook(Hook):
     """Checks the mean of every ``patience`` iterations for collapsed parts, see :func:`~slf_mmdet.hooks.diagnose`.
+
+    The iterations since the last check are in the checkpoint, so a resumed run is checked as an uninterrupted one.
 
     Each check synchronises with the device once. In distributed training it is made on the mean over the processes, so
     that all do the same. Without a balancer in the model the hook does nothing.
@@ -51,6 +54,7 @@ class CollapseGuardHook(Hook):
             ('policy', policy in POLICIES, f'one of {list(POLICIES)}', policy),
         ):
             require(ok, 'CollapseGuardHook', key, wanted, found)
+        self._loaded: Dict[str, Tuple[List[dict], List[str]]] = {}
         self.share = share
         self.patience = patience
         self.policy = policy
@@ -65,13 +69,26 @@ class CollapseGuardHook(Hook):
                 )
         self._steps: Dict[str, StepsSoFar] = {prefix: StepsSoFar(balancer) for prefix, balancer in balancers.items()}
         self._warned: Dict[str, Set[str]] = {prefix: set() for prefix in balancers}
+        if runner.iter:  # a resumed run, whose windows go on
+            for prefix, (steps, warned) in self._loaded.items():
+                if prefix in balancers:
+                    self._steps[prefix].load(steps)
+                    self._warned[prefix] = set(warned)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint[STATE] = {
+            prefix: (steps.state(), sorted(self._warned[prefix])) for prefix, steps in self._steps.items()
+        }
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self._loaded = checkpoint.get(STATE, {})
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None, outputs: Optional[dict] = None
     ) -> None:
         for prefix, steps in self._steps.items():
             steps.add()
-            if len(steps) >= self.patience:
+            if len(steps) and (runner.iter + 1) % self.patience == 0:
                 self._judge(runner, prefix, steps)
 
     def _judge(self, runner: Runner, prefix: str, steps: StepsSoFar) -> None:
@@ -88,7 +105,7 @@ class CollapseGuardHook(Hook):
             self._warned[prefix].update(found.collapsed)
             name = f' {prefix.rstrip("_")}' if prefix else ''
             runner.logger.warning(
-                f'CollapseGuardHook: in iterations {runner.iter + 2 - self.patience} to {runner.iter + 1} '
+                f'CollapseGuardHook: in iterations {max(1, runner.iter + 2 - self.patience)} to {runner.iter + 1} '
                 f'{type(balancer).__name__}{name} has {found}. {balancer.collapse_advice()}{POLICIES[self.policy]}'
             )
         if self.policy == 'reset':

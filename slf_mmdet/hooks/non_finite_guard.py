@@ -7,7 +7,6 @@ import torch
 from mmdet.registry import HOOKS
 from mmengine import dist
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 from ..balancers import LossBalancer
 from ..utils.checks import is_count, require
 from ..utils.image_id import image_id
+from ..utils.state import LateTensor
+from ..utils.wrapped import unwrapped
 
 POLICIES = ('raise', 'skip')
 SKIPPED = 'skipped_steps'
@@ -84,11 +85,12 @@ class NonFiniteGuardHook(Hook):
         self._batches: List[Batch] = []
         self._parts: Dict[str, Tensor] = {}
         self._buffers: Dict[str, Tensor] = {}
+        self._late: Dict[LateTensor, Optional[Tensor]] = {}
         self._handles: List[Any] = []
 
     def before_train(self, runner: Runner) -> None:
         self.num_skipped = runner.message_hub.runtime_info.get(SKIPPED, 0)
-        model = _unwrapped(runner)
+        model = unwrapped(runner.model)
         self._handles = [
             model.register_forward_pre_hook(self._before_forward),
             model.register_forward_hook(functools.partial(self._after_forward, runner), with_kwargs=True),
@@ -110,10 +112,11 @@ class NonFiniteGuardHook(Hook):
     def _before_forward(self, model: nn.Module, args: Any) -> None:
         if self.policy == 'skip' and model.training and not self._batches:
             for name, buffer in _float_buffers(model):
-                if name not in self._buffers or self._buffers[name].shape != buffer.shape:
-                    self._buffers[name] = buffer.detach().clone()
-                else:
+                if name in self._buffers:
                     self._buffers[name].copy_(buffer)
+                else:
+                    self._buffers[name] = buffer.detach().clone()
+            self._late = {module: module.value for module in _late_tensors(model)}
 
     def _note_parts(self, balancer: nn.Module, args: tuple, kwargs: dict) -> None:
         parts = args[0] if args else kwargs['parts']
@@ -134,7 +137,7 @@ class NonFiniteGuardHook(Hook):
                 self._warn_of_parts(runner, batches)
             step(**kwargs)
             return
-        message = '\n'.join([*_bad_batches(batches), *_bad_gradients(_unwrapped(runner))])
+        message = '\n'.join([*_bad_batches(batches), *_bad_gradients(unwrapped(runner.model))])
         message = message or 'a loss or gradient of another process is not finite: see its message'
         if self.policy == 'raise':
             raise NonFiniteError(
@@ -145,11 +148,11 @@ class NonFiniteGuardHook(Hook):
         self._skip(runner, wrapper, message)
 
     def _skip(self, runner: Runner, wrapper: OptimWrapper, message: str) -> None:
-        for name, buffer in _float_buffers(_unwrapped(runner)):
-            if buffer.shape == self._buffers[name].shape:
-                buffer.copy_(self._buffers[name])
-            else:  # sized by this very step
-                buffer.data = self._buffers[name].clone()
+        model = unwrapped(runner.model)
+        for name, buffer in _float_buffers(model):
+            buffer.copy_(self._buffers[name])
+        for module in _late_tensors(model):
+            module.value = self._late[module]
         self.num_skipped += 1
         self._in_a_row[wrapper] = in_a_row = self._in_a_row.get(wrapper, 0) + 1
         runner.message_hub.update_info(SKIPPED, self.num_skipped)
@@ -195,8 +198,8 @@ def _wrappers(runner: Runner) -> List[OptimWrapper]:
     return list(wrapper.values()) if isinstance(wrapper, OptimWrapperDict) else [wrapper]
 
 
-def _unwrapped(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+def _late_tensors(model: nn.Module) -> Iterator[LateTensor]:
+    return (module for module in model.modules() if isinstance(module, LateTensor))
 
 
 def _float_buffers(model: nn.Module) -> Iterator[tuple]:

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 from matplotlib.figure import Figure
 from mmdet.evaluation.functional import eval_map
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.dist import collect_results
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -67,9 +67,10 @@ class PrecisionRecallHook(Hook):
             self._images.append(([boxes[labels == i] for i in range(len(self._classes))], annotation))
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
-        images = [image for part in all_gather_object(self._images) for image in part]
+        # Without the images that fill up the last batches of a distributed evaluation
+        images = collect_results(self._images, len(runner.val_dataloader.dataset))
         self._images = []
-        if not is_main_process() or not images:
+        if not images:  # None in all processes but the first
             return
         detections, annotations = zip(*images)
         _, by_class = eval_map(

@@ -5,12 +5,12 @@ from typing import Any, Dict, Optional
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torchvision.utils import make_grid
 
 from ..utils.checks import is_count, require
+from ..utils.wrapped import unwrapped
 
 PICTURE = 'samples'
 
@@ -36,7 +36,7 @@ class SampleGridHook(Hook):
         self.rows, self.columns = rows, columns
 
     def after_val_epoch(self, runner: Runner, metrics: Optional[Dict[str, float]] = None) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         runner.visualizer.add_image(PICTURE, self.draw(model), runner.iter)
 
     after_test_epoch = after_val_epoch

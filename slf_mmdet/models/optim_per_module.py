@@ -2,12 +2,12 @@
 
 from typing import Any, Optional
 
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
 from ..utils.checks import require
+from ..utils.wrapped import unwrapped
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -37,7 +37,7 @@ class OptimPerModule:
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
         """The wrappers, in the order of the config."""
-        owner: Any = model.module if is_model_wrapper(model) else model
+        owner: Any = unwrapped(model)
         children = {
             name: child
             for name, child in owner.named_children()

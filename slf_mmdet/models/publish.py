@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from .detectors.balanced_detector import OWN_SETTINGS
 
 BALANCER = 'loss_balancer'
+AVERAGE_PRECISION = 'loss_ap'
 Items = List[Tuple[Optional[ast.expr], ast.expr]]
 
 
@@ -24,7 +25,12 @@ def publish_checkpoint(checkpoint: Dict[str, Any]) -> Dict[str, Any]:
     """
     if 'state_dict' not in checkpoint:
         raise ValueError(f'not a training checkpoint: it has no state_dict, but {sorted(checkpoint)[:5]}.')
-    state = {key: value.cpu() for key, value in checkpoint['state_dict'].items() if BALANCER not in key.split('.')[:-1]}
+    state = {
+        key: value.cpu()
+        for key, value in checkpoint['state_dict'].items()
+        # A head with a loss_ap keeps it in its config; that of a BalancedDetector goes
+        if BALANCER not in key.split('.')[:-1] and not key.startswith(f'{AVERAGE_PRECISION}.')
+    }
     meta = dict(checkpoint.get('meta') or {})
     if 'cfg' in meta:
         meta['cfg'] = plain_config(meta['cfg'])

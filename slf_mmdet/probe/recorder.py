@@ -47,9 +47,10 @@ class Recorder:
             return
         start = now()
         parts: Mapping[str, Tensor] = args[0] if args else kwargs['parts']
-        losses = torch.stack(torch.broadcast_tensors(*(at_least_fp32(parts[name]) for name in balancer.parts)), dim=-1)
+        separate = torch.broadcast_tensors(*(at_least_fp32(parts[name]) for name in balancer.parts))
+        losses = torch.stack(separate, dim=-1)
         offered = {key: value for key, value in kwargs.items() if key not in ('parts', 'features')}
-        step = Step(losses, balancer.parts, training=False, **offered)
+        step = Step(losses, balancer.parts, training=False, parts=separate, **offered)
         with torch.autocast(losses.device.type, enabled=False):
             self.losses.append(mean_over_images(losses.detach()).cpu())
             self._measure_gradients(step)
@@ -59,7 +60,7 @@ class Recorder:
     def _measure_gradients(self, step: Step) -> None:
         parameters = self._offered('gradients', lambda: step.shared_parameters('slf-mmdet probe'))
         if parameters is not None:
-            found = part_gradients(step.losses, parameters)
+            found = part_gradients(step.parts, parameters)
             self.gradients.append((found @ found.T).cpu())
 
     def _measure_quality(self, step: Step) -> None:
@@ -69,9 +70,9 @@ class Recorder:
         if len(self.seconds) < self.num_timed:
             which: Sequence[int] = range(min(step.parts_at_once or len(step.names), len(step.names)))
             start = now()
-            quality.precisions(step.losses, step.names, which)
+            quality.precisions(step.parts, step.names, which)
             self.seconds.append(now() - start)
-        self.precisions.append(quality.precisions(step.losses, step.names).cpu())
+        self.precisions.append(quality.precisions(step.parts, step.names).cpu())
 
     def _offered(self, key: str, ask: Any) -> Optional[Any]:
         if key in self.problems:

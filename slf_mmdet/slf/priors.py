@@ -88,7 +88,7 @@ class EqualGradientNorms(Prior):
             parameters = step.output_parameters(name, "Or take prior=dict(type='EqualGradientNorms', at='shared').")
         else:
             parameters = step.shared_parameters(name, "Or take prior=dict(type='EqualWeights').")
-        self.sq_grad_norm_mean.update(step.average(part_gradients(step.losses, parameters)).square().sum(1))
+        self.sq_grad_norm_mean.update(step.average(part_gradients(step.parts, parameters)).square().sum(1))
 
     def shares(self) -> Tensor:
         norms = self.sq_grad_norm_mean.mean.sqrt()

@@ -21,7 +21,7 @@ class RunningMean(nn.Module):
     spoil what is remembered. Nothing here waits for the device.
 
     Args:
-        size: length of the vectors; 0 to take that of the first one.
+        size: length of the vectors.
         momentum: in [0, 1); ``None`` for the arithmetic mean.
 
     Attributes:
@@ -45,8 +45,6 @@ class RunningMean(nn.Module):
 
     def update(self, values: Tensor, also_finite: Optional[Tensor] = None) -> None:
         """Takes in a vector ``(size,)``, unless a value of it, or of ``also_finite``, is not finite."""
-        if len(self.average) != len(values):
-            self.average = self.average.new_zeros(values.shape)
         values = values.detach().to(self.average)
         finite = values.isfinite().all()
         if also_finite is not None:
@@ -73,9 +71,3 @@ class RunningMean(nn.Module):
         """Forgets everything."""
         for buffer in (self.average, self.bias_correction, self.count):
             buffer.zero_()
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
-        saved = state_dict.get(f'{prefix}average')
-        if saved is not None and self.average.numel() == 0:  # sized by the first vector
-            self.average = self.average.new_zeros(saved.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -1,10 +1,10 @@
-"""State that survives a checkpoint: a step counter, and what follows from it alone.
+"""State that survives a checkpoint: a step counter, what follows from it alone, and tensors of unknown size.
 
 mmengine's checkpoint carries parameters and buffers only. So the random numbers and the scheduled values of a step are
 functions of (seed, step), and the two integers are all that has to be saved.
 """
 
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 import torch
@@ -65,6 +65,33 @@ class StepGenerator(nn.Module):
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
         self.value = int(self.seed)
+
+
+class LateTensor(nn.Module):
+    """A tensor of which the size is known only when a run has begun; from then on a part of the checkpoint.
+
+    It is no buffer: copies of a model that are averaged (``EMAHook``) are made before it has its size, and the buffers
+    of both must fit. Copies have none.
+
+    Attributes:
+        value: ``None`` before the first. One that is not finite is not saved.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value: Optional[Tensor] = None
+        # mmengine saves checkpoints with its own function, which calls these hooks, but no `get_extra_state`
+        self._register_state_dict_hook(_save_value)
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any, **kwargs: Any) -> None:
+        saved = state_dict.pop(f'{prefix}value', None)
+        self.value = None if saved is None or not len(saved) else saved.clone()
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def _save_value(module: LateTensor, state_dict: dict, prefix: str, local_metadata: Any) -> None:
+    if module.value is not None and module.value.isfinite().all():
+        state_dict[f'{prefix}value'] = module.value.detach().clone()
 
 
 class ScheduledValue:

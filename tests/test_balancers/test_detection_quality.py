@@ -7,9 +7,9 @@ from slf_mmdet.balancers import DetectionQuality
 
 
 def squares(output, target):
-    """Two parts, the squared errors of the first and of the other two outputs, per image ``(N, 2)``."""
+    """Two parts, the squared errors of the first and of the other two outputs, per image ``(N,)``."""
     errors = (output - target).square()
-    return torch.stack([errors[:, 0], errors[:, 1:].sum(1)], dim=1)
+    return [errors[:, 0], errors[:, 1:].sum(1)]
 
 
 def minus_absolute(inputs):
@@ -60,7 +60,7 @@ def test_a_scalar_part_is_solved_over_all_images_and_inputs(output):
         return (factors * inputs[0]).sum() + 3 * inputs[1].sum()
 
     quality = DetectionQuality(lambda inputs: -linear(inputs), [output, other])
-    gains = quality.gains(torch.stack([linear([output, other]), output.new_zeros(())]))
+    gains = quality.gains([linear([output, other]), output.new_zeros(())])
     torch.testing.assert_close(gains, torch.tensor([linear([output, other]).item(), 0.0]))
 
 
@@ -78,7 +78,7 @@ def test_an_image_without_a_loss_stays_as_it_is(output):
 def test_what_a_part_does_not_depend_on_stays(output):
     fixed, unused = torch.ones(2, 1), torch.ones(2, 1, requires_grad=True)
     quality = DetectionQuality(minus_absolute, [fixed, unused, output], step_scale=2.0)
-    losses = torch.cat([squares(output, torch.zeros(2, 3)), 0 * unused + torch.ones(2, 1)], dim=1)
+    losses = [*squares(output, torch.zeros(2, 3)), (0 * unused + 1).squeeze(1)]
     torch.testing.assert_close(quality.gains(losses), torch.tensor([1.5, 6.0, 0.0]))
     only = DetectionQuality(minus_absolute, [fixed])
     assert only.gains(losses).tolist() == [0, 0, 0]
@@ -89,5 +89,30 @@ def test_the_graph_is_there_for_the_backward_pass_and_untouched(output):
     losses = squares(output, torch.zeros(2, 3))
     gains = DetectionQuality(minus_absolute, [output], step_scale=2.0).gains(losses)
     assert not gains.requires_grad and output.grad is None and output._version == version
-    losses.sum().backward()
+    sum(losses).sum().backward()
     torch.testing.assert_close(output.grad, 2 * before)
+
+
+def test_a_large_part_without_a_gradient_leads_nowhere(output):
+    """Its step would be 0 * inf."""
+    parts = [1e6 + (0 * output).sum(1), squares(output, torch.zeros(2, 3))[0]]
+    gains = DetectionQuality(minus_absolute, [output], step_scale=2.0).gains(parts)
+    torch.testing.assert_close(gains, torch.tensor([0.0, 1.5]))
+
+
+def test_a_gradient_too_small_for_half_precision_counts():
+    """1e-8 underflows to 0 in fp16, of which the smallest number is 6e-8."""
+    output = torch.tensor([[2.0, 1.0]], requires_grad=True)
+    part = (1e-8 * output.half().float()).sum()
+    assert not torch.autograd.grad(part, output, retain_graph=True)[0].any()
+    gains = DetectionQuality(minus_absolute, [output]).gains([part])
+    # A step that takes the sum to 0, 1.5 from each: from 2 and 1 to 0.5 and -0.5
+    torch.testing.assert_close(gains, torch.tensor([2.0]), rtol=1e-3, atol=0)
+
+
+def test_a_part_that_is_not_finite_does_not_reach_the_others(output):
+    bad = (output[:, 0] * 0).log()  # -inf, whose gradient is nan
+    gains = DetectionQuality(minus_absolute, [output], step_scale=2.0).gains(
+        [bad, squares(output, torch.zeros(2, 3))[0]]
+    )
+    assert gains[1].item() == pytest.approx(1.5)

@@ -100,3 +100,14 @@ def test_without_shared_parameters_another_balancer_is_named():
 def test_wrong_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         build('GradNormBalancer', **wrong)
+
+
+def test_nothing_depends_on_a_part_of_weight_0_that_is_infinite():
+    parts, features = constant_inputs([1.0] * 4)
+    balancer = build('GradNormBalancer', base_weights=dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.0))
+    parts['coord'] = 1 + 2 * features[0, 0]
+    with_0, without = (
+        weights_of(balance(balancer, dict(parts, noobj=noobj), features))
+        for noobj in (parts['noobj'] * 0, (0 * features[0, 3]).log())
+    )
+    assert with_0[0] == 5 and without.isfinite().all() and without[0] < 5  # the first step has learnt

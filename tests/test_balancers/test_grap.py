@@ -155,3 +155,14 @@ def test_what_is_not_offered(left_out, message):
 def test_wrong_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         build('GraPBalancer', **wrong)
+
+
+def test_nothing_depends_on_a_part_of_weight_0():
+    base_weights = dict(coord=1.0, cls=1.0, obj=0.0, noobj=0.0)
+    parts, features = constant_inputs([1.0] * 4)
+    parallel = dict(parts, obj=2 + features[0, 0], noobj=(0 * features[0, 3]).log())  # to coord, and -inf
+    found = [
+        weights_of(balance(build('GraPBalancer', base_weights=base_weights), some, features))
+        for some in (parts, parallel)
+    ]
+    assert found[0].tolist() == found[1].tolist() == pytest.approx([1.0, 1.0, 0.0, 0.0])

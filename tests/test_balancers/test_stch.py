@@ -93,3 +93,11 @@ def test_differences_from_the_authors_code_are_the_documented_ones(mu):
 def test_wrong_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         build('STCHBalancer', **wrong)
+
+
+def test_a_part_that_was_0_in_the_warmup_keeps_its_base_weight():
+    balancer = build('STCHBalancer', warmup=2)
+    for obj in (0.0, 0.0, 0.5):
+        parts, features = constant_inputs([1.0, 1.0, obj, 1.0])
+        weights = weights_of(balancer(parts, features))
+    assert weights.tolist() == pytest.approx(BASE.tolist())

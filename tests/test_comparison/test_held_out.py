@@ -47,3 +47,10 @@ def test_config_without_a_set_to_split(cfg):
     cfg.val_dataloader = None
     with pytest.raises(ValueError, match='val_dataloader.dataset must be a data set with a pipeline'):
         on_held_out(cfg, 0.1)
+
+
+def test_a_config_without_a_test(cfg):
+    for key in ('test_dataloader', 'test_cfg', 'test_evaluator'):
+        cfg.pop(key)
+    changed = on_held_out(cfg, 0.25)
+    assert changed.test_cfg == dict(type='TestLoop') and changed.test_dataloader == changed.val_dataloader

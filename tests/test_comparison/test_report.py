@@ -13,7 +13,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from slf_mmdet.comparison import Experiment, Report, parse_arm
-from slf_mmdet.comparison.report import confidence_interval, shared_values
+from slf_mmdet.comparison.report import _of_detections, confidence_interval, shared_values
 
 from ..helpers import DIGITS_SLF
 
@@ -255,3 +255,17 @@ def test_metric_of_which_less_is_better(experiment):
     # The opposite, where the user says so: the first arm has its final value of 20 at once
     assert [row.reach for row in Report(experiment, 'gan/frechet_distance', rule='greater').rows] == [0.2, 0.2]
     assert Report(experiment).rule == 'greater' and Report(experiment).table()[0][1] == 'pascal_voc/mAP [%]'
+
+
+@pytest.mark.parametrize(
+    ('metric', 'expected'),
+    [
+        ('pascal_voc/mAP', True),
+        ('coco/bbox_mAP_50', True),
+        ('clustering/ARI', False),
+        ('regression/squared_correlation', False),
+        ('seg/dice', False),
+    ],
+)
+def test_a_metric_of_0_says_that_nothing_was_detected(metric, expected):
+    assert _of_detections(metric) == expected

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 import statistics
 
 import pytest
@@ -173,5 +174,32 @@ def test_errors(search, tmp_path):
         WeightSearch(cfg, WEIGHTS, 0, [1000], tmp_path / 'search')
     with pytest.raises(ValueError, match=r"those of \['cls'\] must be > 0, found 0"):
         WeightSearch(cfg, dict(coord=5.0, cls=0.0), 1, [1000], tmp_path / 'search')
+    shutil.rmtree(tmp_path / 'search')
     with pytest.raises(ValueError, match="metric 'AP' was not measured; there are \\['pascal_voc/mAP'\\]"):
         search(FormulaEngine(), 3, metric='AP')
+
+
+@pytest.mark.parametrize(
+    ('changed', 'message'),
+    [
+        (dict(seeds=[1001]), r'seeds \[1000\] instead of \[1001\]'),
+        (dict(metric='pascal_voc/AP50'), "metric None instead of 'pascal_voc/AP50'"),
+        (dict(rule='less'), "rule 'greater' instead of 'less'"),
+        (dict(weights=dict(coord=5.0)), 'weights .* instead of'),
+    ],
+)
+def test_trials_with_other_settings_do_not_count(search, tmp_path, changed, message):
+    search(FormulaEngine(), 2)
+    cfg = Config.fromfile(CONFIG)
+    given = {**dict(weights=WEIGHTS, seeds=[1000]), **SETTINGS, **changed}
+    with pytest.raises(ValueError, match=f'{message}.*Use another --work-dir'):
+        WeightSearch(cfg, trials=2, work_dir=tmp_path / 'search', **given)
+
+
+def test_a_process_killed_before_a_trial_had_its_name(search, tmp_path):
+    cfg = Config.fromfile(CONFIG)
+    first = WeightSearch(cfg, WEIGHTS, 3, [1000], tmp_path / 'search', **SETTINGS)
+    first.study.enqueue_trial(WEIGHTS)
+    first.study.ask()  # and then it was killed
+    rows = table(search(FormulaEngine(), 3))
+    assert len(rows) == 3 and {name: float(rows[0][name]) for name in WEIGHTS} == WEIGHTS

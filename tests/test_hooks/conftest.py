@@ -44,12 +44,15 @@ def make_runner(tmp_path):
         log_interval=4,
         optim_wrapper=None,
         visualizer=None,
+        work_dir=tmp_path,
+        resume=False,
         **kwargs,
     ):
         data = torch.rand(2 * iters_per_epoch, 3, generator=torch.Generator().manual_seed(0))
         return Runner(
             model,
-            work_dir=str(tmp_path),
+            work_dir=str(work_dir),
+            resume=resume,
             train_dataloader=dict(
                 batch_size=2,
                 collate_fn=dict(type='default_collate'),

@@ -140,3 +140,30 @@ def test_reset_needs_a_balancer_that_can_be_reset(make_runner, balanced, name):
 def test_wrong_settings(wrong, message):
     with pytest.raises(ValueError, match=message):
         CollapseGuardHook(**wrong)
+
+
+@pytest.mark.parametrize('policy', ['warn', 'reset'])
+def test_a_resumed_run_is_checked_as_an_uninterrupted_one(make_runner, balanced, tmp_path, policy):
+    """Interrupted amid a window: it ends with the iteration at which it would have ended."""
+
+    def run(folder, epochs, resume=False):
+        torch.manual_seed(0)
+        model = balanced(dict(PAPER, base_weights=BASE), SCALES)
+        runner = make_runner(
+            model,
+            CollapseGuardHook(patience=100, policy=policy),
+            work_dir=folder,
+            epochs=epochs,
+            iters_per_epoch=150,
+            optim_wrapper=dict(SGD),
+            resume=resume,
+        )
+        runner.train()
+        return re.findall(
+            r'CollapseGuardHook: (in iterations \d+ to \d+)',
+            ''.join(path.read_text() for path in sorted(folder.glob('*/*.log'))),
+        )
+
+    whole = run(tmp_path / 'whole', 3)
+    run(tmp_path / 'parts', 1)
+    assert run(tmp_path / 'parts', 3, resume=True) == whole and whole

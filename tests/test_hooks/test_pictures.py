@@ -34,6 +34,14 @@ def instances(boxes, labels, **fields):
     )
 
 
+class Images(list):
+    """A data set of so many images."""
+
+    def __init__(self, number, *classes):
+        super().__init__(range(number))
+        self.metainfo = dict(classes=classes)
+
+
 def sample(found, scores, true, ignored=()):
     """Boxes of one class, 0."""
     return SimpleNamespace(
@@ -48,7 +56,7 @@ def test_curve_by_hand(tmp_path):
     a, b, c, far = [0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 60], [80, 80, 95, 95]
     samples = [sample([a, far], [0.9, 0.8], [a, c]), sample([b, far], [0.7, 0.6], [b], [far])]
     pictures = Pictures()
-    loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=dict(classes=('thing', 'absent'))))
+    loader = SimpleNamespace(dataset=Images(2, 'thing', 'absent'))
     runner = SimpleNamespace(val_dataloader=loader, log_dir=str(tmp_path), epoch=3, iter=30, visualizer=pictures)
     hook = PrecisionRecallHook()
     hook.before_val_epoch(runner)
@@ -123,3 +131,15 @@ def test_run_on_the_digits(digits, tmp_path, monkeypatch):
     assert np.mean(present) == pytest.approx(float(reported), abs=1e-4)
     (events,) = tmp_path.glob('*/vis_data/events*')
     assert set(EventAccumulator(str(events)).Reload().Tags()['images']) >= {'loss_weights', 'precision_recall'}
+
+
+def test_images_that_fill_up_the_last_batch_of_several_processes_count_once(tmp_path):
+    """Three images in two processes: one of them is evaluated twice."""
+    loader = SimpleNamespace(dataset=Images(3, 'thing'))
+    runner = SimpleNamespace(val_dataloader=loader, log_dir=str(tmp_path), epoch=1, iter=1)
+    hook = PrecisionRecallHook(draw=False)
+    hook.before_val_epoch(runner)
+    box = [0, 0, 10, 10]
+    hook.after_val_iter(runner, 0, outputs=[sample([box], [0.9], [box])] * 4)
+    hook.after_val_epoch(runner)
+    assert json.loads((tmp_path / FILE).read_text())['classes']['thing']['objects'] == 3

@@ -123,7 +123,7 @@ def test_a_batch_that_is_not_finite_leaves_no_trace(kind, name, at, bad):
     parts, features = random_inputs(seed=at)
     balance(balancer, {**parts, 'cls': parts['cls'] * bad}, features)
     for key, value in balancer.state_dict().items():
-        if not key.endswith('.steps') and value.shape == before[key].shape:
+        if not key.endswith('.steps'):
             assert torch.equal(value, before[key]), key
         assert value.isfinite().all(), key
     out = balance(balancer, *random_inputs(seed=at + 1))

@@ -56,20 +56,6 @@ def test_it_is_left_out_if_something_else_is_not_finite():
     assert running.count == 1 and running.mean.tolist() == VALUES[0]
 
 
-@pytest.mark.parametrize('momentum', [0.5, None])
-def test_the_length_may_be_that_of_the_first_vector(momentum):
-    running = updated(RunningMean(0, momentum), VALUES[:3])
-    torch.testing.assert_close(running.mean, updated(RunningMean(2, momentum), VALUES[:3]).mean)
-    resumed = RunningMean(0, momentum)
-    resumed.load_state_dict(running.state_dict())
-    assert torch.equal(updated(resumed, VALUES[3:]).mean, updated(running, VALUES[3:]).mean)
-
-
-def test_a_first_vector_that_is_not_finite_gives_the_length_alone():
-    running = updated(RunningMean(0, 0.5), [BAD[0]])
-    assert running.mean.tolist() == [0, 0] and running.count == 0
-
-
 def test_effective_count_is_the_number_up_to_what_the_momentum_remembers():
     # (1 + 0.5) / (1 - 0.5) = 3
     running, plain = RunningMean(2, 0.5), RunningMean(2)

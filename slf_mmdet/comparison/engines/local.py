@@ -51,6 +51,11 @@ class LocalEngine(Engine):
     def start(self, folder: Path, slot: int) -> LocalRun:
         env = dict(os.environ)
         env.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1) // self.jobs)))
-        if torch.cuda.device_count() > 1:
-            env['CUDA_VISIBLE_DEVICES'] = str(slot % torch.cuda.device_count())
+        number = torch.cuda.device_count()
+        if number > 1:
+            # Of those that this process may use, which has numbers, or names of GPUs or of their parts
+            given = [one for one in env.get('CUDA_VISIBLE_DEVICES', '').split(',') if one] or list(
+                map(str, range(number))
+            )
+            env['CUDA_VISIBLE_DEVICES'] = given[slot % number]
         return LocalRun(start_run(folder, folder / LOG, env))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...balancers import LossBalancer, checked_balancer
 from ...utils.image_id import image_id
 from ...utils.renamed import check_renamed
+from ...utils.state import StepCounter
 from .loss_parts import EXAMPLE, LossParts
 from .predict_boxes import record_features
 from .probe import Probe, pooled, probe_detector, record_output
@@ -114,6 +115,8 @@ class BalancedDetector(BaseDetector):
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
             defaults = dict(parts=loss_parts.names, feature_dim=feature_dim)
             self.loss_balancer = MODELS.build(balancer_cfg, default_args=defaults)
+        # In the checkpoint: a run that goes on with a step that lacks a part is no error
+        self.loss_balancer.complete_steps = StepCounter()
         self.loss_ap = None if loss_ap is None else MODELS.build(loss_ap)
         if loss_ap is not None and 'ap' in loss_parts.names:
             raise ValueError(
@@ -139,7 +142,9 @@ class BalancedDetector(BaseDetector):
         with record_output(self, submodule) as outputs, record_features(self) as extracted:
             losses = super().loss(batch_inputs, batch_data_samples)
         quality = functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples)
-        parts = loss_parts.collect(losses)
+        parts = loss_parts.collect(losses, self.loss_balancer.complete_steps.value == 0)
+        if not self.loss_balancer.complete_steps.value:
+            self.loss_balancer.complete_steps.advance()
         if submodule is not None and not outputs:
             raise ValueError(f'BalancedDetector: features={submodule!r} was not called in this step of the detector.')
         balanced = self.loss_balancer(
@@ -153,9 +158,9 @@ class BalancedDetector(BaseDetector):
         )
         losses = loss_parts.replace(losses, balanced)
         if self.loss_ap is not None:
-            losses['loss_ap'] = self.loss_ap(
-                lambda: quality(fixed_proposals=True).value(), next(iter(balanced.values()))
-            )
+            # Made in the warm-up, too: a detector whose quality cannot be measured is an error of the first step
+            measured = quality(fixed_proposals=True, instead='Leave loss_ap out of the config.')
+            losses['loss_ap'] = self.loss_ap(measured.value, next(iter(balanced.values())))
         return losses
 
     def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:

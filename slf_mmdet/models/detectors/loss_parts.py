@@ -2,7 +2,7 @@
 
 import keyword
 import re
-from typing import Any, Dict, Iterable, List, Mapping, Pattern, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Pattern, Sequence, Tuple, Union
 
 from mmengine.utils import is_list_of
 from torch import Tensor
@@ -64,25 +64,38 @@ class LossParts:
     def names(self) -> Tuple[str, ...]:
         return tuple(self.patterns)
 
-    def collect(self, losses: Mapping[str, Any]) -> Dict[str, Tensor]:
+    def collect(self, losses: Mapping[str, Any], complete: bool = True) -> Dict[str, Tensor]:
         """Reduces the losses to parts, as mmengine's ``parse_losses`` would: means of tensors, sums over lists.
 
         Args:
             losses: key -> tensor or list of tensors, as a detector returns them.
+            complete: whether each part must match, as in the first step of a run. In later ones a part that does not,
+                such as that of a head that saw no proposal, is 0; so is one whose lists are empty.
 
         Returns:
-            part -> scalar. A part that has matched before and does not match now, such as that of a head that saw no
-            proposal, is 0.
+            part -> scalar.
 
         Raises:
-            ValueError: a part matches nothing at the first step, two parts match one key, or a part has the name of a
-                loss that is in no part.
+            ValueError: no part matches, or one does not and all must, two parts match one key, or a part has the name
+                of a loss that is in no part.
             TypeError: a loss is neither a tensor nor a list of tensors.
         """
+        owners = self.owners(losses)
+        missing = set(self.names).difference(owners.values())
+        if not owners or (missing and complete):
+            wanted = {name: [one.pattern for one in self.patterns[name]] for name in self.names if name in missing}
+            present = [key for key in losses if 'loss' in key]
+            raise ValueError(
+                f'no loss matches {wanted}. The losses are {present}. Patterns are keys or regular expressions that '
+                "match in full: 'loss_rpn_.*' for all keys that begin with loss_rpn_."
+            )
         parts: Dict[str, Tensor] = {}
-        for key, name in self.owners(losses).items():
+        for key, name in owners.items():
             value = _reduce(key, losses[key])
-            parts[name] = parts[name] + value if name in parts else value
+            if value is not None:
+                parts[name] = parts[name] + value if name in parts else value
+        if not parts:
+            raise ValueError(f'all losses of the parts are empty lists: {list(owners)}.')
         zero = next(iter(parts.values())).new_zeros(())
         return {name: parts.get(name, zero) for name in self.names}
 
@@ -115,17 +128,6 @@ class LossParts:
                 )
             if found:
                 owners[key] = found[0]
-        missing = {
-            name: [pattern.pattern for pattern in self.patterns[name]]
-            for name in self.names
-            if name not in owners.values()
-        }
-        # After a step with all parts, some may be absent
-        if missing and (not self._owners or not owners):
-            raise ValueError(
-                f'no loss matches {missing}. The losses are {present}. Patterns are keys or regular expressions that '
-                "match in full: 'loss_rpn_.*' for all keys that begin with loss_rpn_."
-            )
         for name in self.names:
             if f'loss_{name}' in present and f'loss_{name}' not in owners:
                 raise ValueError(
@@ -145,9 +147,12 @@ def _compile(name: str, pattern: str) -> Pattern[str]:
         ) from None
 
 
-def _reduce(key: str, value: Any) -> Tensor:
+def _reduce(key: str, value: Any) -> Optional[Tensor]:
+    """As mmengine's ``parse_losses``; ``None`` of an empty list."""
     if isinstance(value, Tensor):
         return value.mean()
+    if isinstance(value, list) and not value:
+        return None
     if is_list_of(value, Tensor):
         return sum(item.mean() for item in value)
     raise TypeError(f'the loss {key!r} must be a tensor or a list of tensors, found {type(value).__name__}.')

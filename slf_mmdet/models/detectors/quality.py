@@ -26,6 +26,7 @@ def detection_quality(
     inputs: Tensor,
     data_samples: SampleList,
     fixed_proposals: bool = False,
+    instead: str = INSTEAD,
 ) -> DetectionQuality:
     """:func:`batch_average_precision` as a function of the features that the loss of the batch was computed from.
 
@@ -38,6 +39,7 @@ def detection_quality(
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its ground truth.
         fixed_proposals: see :func:`~slf_mmdet.models.detectors.predict_boxes.predict_boxes`.
+        instead: what to take where it cannot be measured, for the text of an error.
 
     Raises:
         ValueError: the detector computed its loss without ``extract_feat``, or its detections cannot be compared with
@@ -47,7 +49,7 @@ def detection_quality(
     if not features:
         raise ValueError(
             f'{name} does not call extract_feat in its loss: the features that it predicts from are not known, so its '
-            f'detection quality cannot be measured. {INSTEAD}'
+            f'detection quality cannot be measured. {instead}'
         )
     latest: Any = features[-1]
     one = isinstance(latest, Tensor)
@@ -55,7 +57,7 @@ def detection_quality(
     if not all(isinstance(level, Tensor) and len(level) == len(inputs) for level in levels):
         raise ValueError(
             f'{name}.extract_feat does not return one tensor (N, ...) for each level, so its detection quality cannot '
-            f'be measured. {INSTEAD}'
+            f'be measured. {instead}'
         )
 
     def as_returned(levels: Sequence[Tensor]) -> Any:
@@ -79,7 +81,7 @@ def detection_quality(
 
     if hasattr(detector, 'soft_quality'):
         return DetectionQuality(lambda levels: detector.soft_quality(as_returned(levels), data_samples), levels)
-    _check_once(detector, as_returned(levels), inputs, data_samples)
+    _check_once(detector, as_returned(levels), inputs, data_samples, instead)
     return DetectionQuality(measure, levels, measure_all=measure_all)
 
 
@@ -134,7 +136,9 @@ def _average_precision(detector: BaseDetector, found: List[InstanceData], data_s
     )
 
 
-def _check_once(detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList) -> None:
+def _check_once(
+    detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList, instead: str = INSTEAD
+) -> None:
     """Checks in the first measurement of a run that the detections of this detector can match its ground truth.
 
     Where it detects nothing yet, detections of any score are looked at.
@@ -159,12 +163,12 @@ def _check_once(detector: BaseDetector, features: Any, inputs: Tensor, data_samp
         reason = f'{type(error).__name__}: {error}'
         raise ValueError(
             f'{name} does not predict boxes from its training batch ({reason}), so its detection quality cannot be '
-            f'measured. {INSTEAD}'
+            f'measured. {instead}'
         ) from error
     if len(boxes) and not boxes.any():
         raise ValueError(
             f'{name} predicts masks without boxes: all its boxes are 0, and would never match an object. So its '
-            f'detection quality cannot be measured. {INSTEAD}'
+            f'detection quality cannot be measured. {instead}'
         )
     object.__setattr__(detector, '_predicts_boxes', True)
 

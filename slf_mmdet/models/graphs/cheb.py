@@ -5,7 +5,7 @@ from mmdet.registry import MODELS
 from torch import Tensor, nn
 
 from ...utils.checks import is_count, require
-from .feature_graph import FeatureGraph, normalized, propagate
+from .feature_graph import FeatureGraph, SparseMatrix, normalized
 
 
 @MODELS.register_module()
@@ -23,19 +23,17 @@ class ChebConv(nn.Module):
         order: K >= 1: nodes up to K - 1 edges away have an effect.
     """
 
-    laplacian: Tensor
-
     def __init__(self, in_channels: int, out_channels: int, graph: FeatureGraph, order: int = 3) -> None:
         super().__init__()
         require(is_count(order), type(self).__name__, 'order', 'an integer >= 1', order)
         self.order = order
-        self.register_buffer('laplacian', (-normalized(graph.adjacency())).to_sparse(), persistent=False)
+        self.propagate = SparseMatrix(-normalized(graph.adjacency()))
         self.linear = nn.Linear(order * in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(n, N, C)``, n nodes of N samples, to ``(n, N, C')``."""
         terms = [x]
         while len(terms) < self.order:
-            product = propagate(self.laplacian, terms[-1])
+            product = self.propagate(terms[-1])
             terms.append(product if len(terms) == 1 else 2 * product - terms[-2])
         return self.linear(torch.cat(terms, dim=-1))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...utils.checks import is_count, require
 
@@ -64,6 +64,26 @@ def normalized(adjacency: Tensor) -> Tensor:
     return scale.unsqueeze(1) * adjacency * scale
 
 
-def propagate(matrix: Tensor, x: Tensor) -> Tensor:
-    """Multiplies a sparse matrix ``(m, n)`` with node values ``(n, N, C)``."""
-    return torch.sparse.mm(matrix, x.to(matrix.dtype).flatten(1)).unflatten(1, x.shape[1:])
+class SparseMatrix(nn.Module):
+    """Multiplies node values with a constant matrix that is mostly 0.
+
+    Its buffers are dense, since ``DistributedDataParallel`` does not take sparse ones.
+
+    Args:
+        matrix: ``(m, n)``, dense.
+    """
+
+    def __init__(self, matrix: Tensor) -> None:
+        super().__init__()
+        sparse = matrix.to_sparse().coalesce()
+        self.shape = matrix.shape
+        self.register_buffer('indices', sparse.indices(), persistent=False)
+        self.register_buffer('values', sparse.values(), persistent=False)
+        self.indices: Tensor
+        self.values: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps ``(n, N, C)`` to ``(m, N, C)``."""
+        with torch.sparse.check_sparse_tensor_invariants(False):  # else torch warns that it does not check
+            matrix = torch.sparse_coo_tensor(self.indices, self.values, self.shape, is_coalesced=True)
+            return torch.sparse.mm(matrix, x.to(matrix.dtype).flatten(1)).unflatten(1, x.shape[1:])

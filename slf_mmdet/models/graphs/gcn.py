@@ -3,7 +3,7 @@
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from .feature_graph import FeatureGraph, normalized, propagate
+from .feature_graph import FeatureGraph, SparseMatrix, normalized
 
 
 @MODELS.register_module()
@@ -16,14 +16,12 @@ class GCNConv(nn.Module):
         graph: n nodes.
     """
 
-    adjacency: Tensor
-
     def __init__(self, in_channels: int, out_channels: int, graph: FeatureGraph) -> None:
         super().__init__()
         adjacency = graph.adjacency().fill_diagonal_(1)
-        self.register_buffer('adjacency', normalized(adjacency).to_sparse(), persistent=False)
+        self.propagate = SparseMatrix(normalized(adjacency))
         self.linear = nn.Linear(in_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(n, N, C)``, n nodes of N samples, to ``(n, N, C')``."""
-        return self.linear(propagate(self.adjacency, x))
+        return self.linear(self.propagate(x))

@@ -115,6 +115,8 @@ class ComparingSignal(Signal):
         ValueError: a setting is out of its range.
     """
 
+    values_of_a_part = 1  # that a measurement gives
+
     def __init__(self, num_parts: int, momentum: float = 0.999, interval: Optional[int] = None) -> None:
         super().__init__(num_parts)
         owner = type(self).__name__
@@ -124,7 +126,7 @@ class ComparingSignal(Signal):
         self.momentum = momentum
         self.interval = interval
         self.counter = StepCounter()
-        self.turn = PartsInTurn(num_parts)
+        self.turn = PartsInTurn(num_parts, self.values_of_a_part)
 
     def costs(self, step: Step, prior_weights: Tensor, weights: Tensor) -> Tensor:
         if self.training and torch.is_grad_enabled():
@@ -150,14 +152,17 @@ class PartsInTurn(nn.Module):
 
     Args:
         num_parts: n.
+        num_values: m, what a measurement gives of a part.
     """
 
-    def __init__(self, num_parts: int) -> None:
+    def __init__(self, num_parts: int, num_values: int = 1) -> None:
         super().__init__()
         self.num_parts = num_parts
         self.turns = StepCounter()
-        self.register_buffer('measured', torch.zeros(0, num_parts))  # sized by the first
+        self.register_buffer('measured', torch.zeros(num_values, num_parts))
+        self.register_buffer('known', torch.zeros(num_parts))  # 1 for those that this round has measured
         self.measured: Tensor
+        self.known: Tensor
 
     def parts(self, at_once: Optional[int]) -> Sequence[int]:
         """Indices of the parts to measure now: all, or the next ``at_once``."""
@@ -174,18 +179,25 @@ class PartsInTurn(nn.Module):
             values: ``(m, k)``, m values of each.
 
         Returns:
-            ``(m, n)`` once all parts have been measured, else ``None``.
+            ``(m, n)`` at the end of a round, else ``None``; nan of parts whose measurement was taken back, as
+            ``NonFiniteGuardHook`` does with a step that is skipped.
         """
         if len(which) == self.num_parts:
             return values
-        if len(self.measured) != len(values):
-            self.measured = values.new_zeros(len(values), self.num_parts)
-        self.measured[:, which[0] : which[-1] + 1] = values
+        now = slice(which[0], which[-1] + 1)
+        self.measured[:, now] = values
+        self.known[now] = 1
         self.turns.advance()
-        return self.measured.clone() if which[-1] == self.num_parts - 1 else None
+        if which[-1] != self.num_parts - 1:
+            return None
+        found = self.measured.masked_fill(self.known == 0, torch.nan)
+        self.known.zero_()
+        return found
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
-        saved = state_dict.get(f'{prefix}measured')
-        if saved is not None:
-            self.measured = self.measured.new_zeros(saved.shape)
+        # Checkpoints of earlier versions: without `known`, and `measured` without rows before the first measurement
+        for name, buffer in (('measured', self.measured), ('known', self.known)):
+            saved = state_dict.get(f'{prefix}{name}')
+            if saved is None or saved.shape != buffer.shape:
+                state_dict[f'{prefix}{name}'] = torch.zeros_like(buffer)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -69,7 +69,7 @@ class DeltaAP(ComparingSignal):
         )
         quality = step.detection_quality(self.label, instead)
         which = self.turn.parts(step.parts_at_once)
-        found = step.average(quality.precisions(step.losses, step.names, which).to(self.gains.average))
+        found = step.average(quality.precisions(step.parts, step.names, which).to(self.gains.average))
         self._warn_if_blank(found)
         gains = self.turn.collect(which, (found[1:] - found[0]).unsqueeze(0))
         if gains is not None:

@@ -12,6 +12,7 @@ from ...utils.checks import require
 from ...utils.numerics import clamp_min_eps, mean_over_images
 from ...utils.renamed import reject_renamed
 from ...utils.running_mean import RunningMean
+from ...utils.state import LateTensor
 from .base import ComparingSignal
 
 TARGETS = ('detection_quality', 'training_loss')
@@ -62,6 +63,8 @@ class GradientAlignment(ComparingSignal):
             detection quality.
     """
 
+    values_of_a_part = 2
+
     def __init__(
         self,
         num_parts: int,
@@ -74,8 +77,7 @@ class GradientAlignment(ComparingSignal):
         self.target = target
         self.alignment = RunningMean(num_parts, momentum)
         self.sq_alignment = RunningMean(num_parts, momentum)
-        self.register_buffer('target_gradient', torch.zeros(0))  # sized by the first
-        self.target_gradient: Tensor
+        self.target_gradient = LateTensor()
 
     def _costs_now(self, prior_weights: Tensor) -> Tensor:
         mean, square = self.alignment.mean, self.sq_alignment.mean
@@ -91,13 +93,14 @@ class GradientAlignment(ComparingSignal):
             instead = f"Or take signal=dict(type='{type(self).__name__}', target='training_loss')."
             quality = step.detection_quality(self.label, instead).value()
             wanted = step.average(gradient(quality, parameters))
-        before = self.target_gradient if len(self.target_gradient) else None
-        if not len(self.target_gradient):
-            self.target_gradient = torch.zeros_like(wanted)
+        before = self.target_gradient.value
+        if before is not None:
+            before = before.to(wanted)
         total = self._align(step, parameters, weights, before)
-        # The gradient that the next measurement compares with, unless something is not finite
+        # The gradient that the next measurement compares with, unless something is not finite. What is compared with
+        # nan does not count
         finite = wanted.isfinite().all() & total.isfinite().all()
-        self.target_gradient = torch.where(finite, wanted, self.target_gradient)
+        self.target_gradient.value = torch.where(finite, wanted, torch.nan if before is None else before)
 
     def _align(
         self, step: Step, parameters: Sequence[Tensor], weights: Tensor, target_gradient: Optional[Tensor]
@@ -110,7 +113,7 @@ class GradientAlignment(ComparingSignal):
         which = self.turn.parts(step.parts_at_once)
         weights = step.average(mean_over_images(weights))
         chosen = torch.tensor(which, device=weights.device)
-        gradients = step.average(part_gradients(step.losses[..., chosen], parameters))
+        gradients = step.average(part_gradients([step.parts[index] for index in which], parameters))
         weighted = gradients * weights[chosen].unsqueeze(1)
         if len(which) == self.num_parts:
             total = weighted.sum(0)
@@ -126,7 +129,6 @@ class GradientAlignment(ComparingSignal):
         return total
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: object, **kwargs: object) -> None:
-        saved = state_dict.get(f'{prefix}target_gradient')
-        if saved is not None:
-            self.target_gradient = self.target_gradient.new_zeros(saved.shape)
+        if f'{prefix}target_gradient' in state_dict:  # of earlier versions
+            state_dict[f'{prefix}target_gradient.value'] = state_dict.pop(f'{prefix}target_gradient')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -62,8 +62,13 @@ def test_a_loss_that_begins_later_is_no_error():
 
 def test_a_loss_that_is_absent_for_a_step_counts_as_zero():
     parts = LossParts(dict(cls='loss_cls', box='loss_bbox'))
-    parts.collect(LOSSES)
-    assert float(parts.collect(dict(loss_bbox=LOSSES['loss_bbox']))['cls']) == 0.0
+    only_box = dict(loss_bbox=LOSSES['loss_bbox'])
+    assert float(parts.collect(only_box, complete=False)['cls']) == 0.0
+    assert float(parts.collect({**only_box, 'loss_cls': []})['cls']) == 0.0  # a list without a loss
+    with pytest.raises(ValueError, match=r"no loss matches \{'cls': \['loss_cls'\]\}"):
+        parts.collect(only_box)
+    with pytest.raises(ValueError, match="all losses of the parts are empty lists: .'loss_cls'."):
+        parts.collect(dict(loss_cls=[]), complete=False)
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_a_solved_part_is_one_step_of_the_features_away(name, data):
     parts = [sum(value) if isinstance(value, list) else value for key, value in losses.items() if 'loss' in key][:2]
     rest = (inputs['inputs'], inputs['data_samples'])
     quality = detection_quality(detector, features, *rest)
-    gains = quality.gains(torch.stack([part.mean() for part in parts]))
+    gains = quality.gains([part.mean() for part in parts])
 
     levels = [features[0]] if torch.is_tensor(features[0]) else list(features[0])
     now = batch_average_precision(detector, features[0], *rest)
@@ -201,7 +201,7 @@ def test_mmdets_helper_is_replaced_only_where_gradients_are_enabled(data):
         return predict(*args, **kwargs)
 
     detector.predict = watched
-    quality.gains(torch.stack([sum(losses['loss_cls']), sum(losses['loss_bbox'])]))
+    quality.gains([sum(losses['loss_cls']), sum(losses['loss_bbox'])])
     assert original == [True]  # as they are and with either part solved, at once
     quality.value()
     assert original == [True, False]

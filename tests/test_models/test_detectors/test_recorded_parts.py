@@ -68,8 +68,8 @@ def test_yolo_is_measured_and_not_changed():
     seen = {}
 
     def gains(balancer, args, kwargs):
-        losses = torch.stack([args[0][name] for name in balancer.parts], dim=-1)
-        seen['gains'] = kwargs['detection_quality'].gains(losses, balancer.parts)
+        parts = [args[0][name] for name in balancer.parts]
+        seen['gains'] = kwargs['detection_quality'].gains(parts, balancer.parts)
 
     detector.bbox_head.loss_balancer.register_forward_pre_hook(gains, with_kwargs=True)
     detector.loss_balancer = detector.bbox_head.loss_balancer

@@ -12,6 +12,7 @@ from slf_mmdet.models.detectors.quality import batch_average_precision
 
 from .small_yolov1 import batch as yolov1_batch
 from .small_yolov1 import build_detector
+from .test_signal_exists import solo
 from .tiny_detectors import batch, build, tiny_model, unbalanced
 
 LOSS_AP = dict(type='SoftAPLoss', loss_weight=2.0, warmup=1)
@@ -96,6 +97,16 @@ def test_the_warmup_goes_on_after_a_checkpoint():
     assert values == [0, 0, 0, 0.75]
     resumed.eval()
     assert resumed(lambda: torch.tensor(0.5), like).item() == 0.5 and resumed.counter.value == 4
+
+
+def test_a_detector_whose_detections_cannot_be_measured_is_an_error_of_the_first_step(digits):
+    cfg = solo()
+    kind = cfg.pop('type')
+    balancer = dict(type='StaticBalancer', parts=['loss_cls', 'loss_mask'])
+    detector = build(dict(type='BalancedDetector', detector_type=kind, loss_balancer=balancer, loss_ap=LOSS_AP, **cfg))
+    inputs = detector.train().data_preprocessor(batch(digits), training=True)
+    with pytest.raises(ValueError, match='SOLO predicts masks without boxes.*Leave loss_ap out of the config'):
+        detector(**inputs, mode='loss')
 
 
 def test_settings():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from slf_mmdet.models.graphs import FeatureGraph
-from slf_mmdet.models.graphs.feature_graph import normalized, propagate
+from slf_mmdet.models.graphs.feature_graph import SparseMatrix, normalized
 
 
 def test_by_hand():
@@ -60,11 +60,13 @@ def test_normalized_by_hand():
     torch.testing.assert_close(normalized(adjacency), expected)
 
 
-def test_propagate_is_a_matrix_product():
+def test_a_sparse_matrix_gives_the_matrix_product():
     torch.manual_seed(0)
     matrix, x = torch.randn(4, 4).relu(), torch.randn(4, 3, 2, requires_grad=True)
-    out = propagate(matrix.to_sparse(), x)
+    sparse = SparseMatrix(matrix)
+    out = sparse(x)
     expected = torch.einsum('ij,jbc->ibc', matrix, x)
     torch.testing.assert_close(out, expected)
     torch.testing.assert_close(*(torch.autograd.grad(y.square().sum(), x)[0] for y in (out, expected)))
-    assert propagate(matrix.to_sparse(), x.half()).dtype == torch.float32
+    assert sparse(x.half()).dtype == torch.float32
+    assert not any(buffer.is_sparse for buffer in sparse.buffers())  # DistributedDataParallel takes no others

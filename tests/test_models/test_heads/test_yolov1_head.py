@@ -221,7 +221,7 @@ def test_the_gain_of_a_part_is_that_of_outputs_in_which_it_is_right():
     found = []
     for step in recorded(build_head(), [output.requires_grad_() for output in outputs], data):
         quality = step.detection_quality('a test')
-        found.append((quality.value().item(), dict(zip(PARTS, quality.gains(step.losses, step.names).tolist()))))
+        found.append((quality.value().item(), dict(zip(PARTS, quality.gains(step.parts, step.names).tolist()))))
     best = found[0][0]
     assert max(abs(gain) for gain in found[0][1].values()) < 1e-3
     for (value, gains), name in zip(found[1:], [*wrong, 'noobj']):
@@ -289,7 +289,7 @@ def test_parts_are_compared_at_a_layer_that_they_have_in_common(head_type, hidde
     data = [sample([[20.0, 30.0, 60.0, 80.0]], [1]), sample([[40.0, 30.0, 90.0, 80.0]], [0])]
     head.loss((torch.rand(2, 8, S, S),), data)
     (step,) = head.loss_balancer.steps
-    coord, cls, obj, _ = part_gradients(step.losses, step.shared_parameters('a test'))
+    coord, cls, obj, _ = part_gradients(step.parts, step.shared_parameters('a test'))
     everywhere = (coord * cls * obj != 0).float().mean().item()
     assert everywhere == 0 if not hidden_channels else everywhere > 0.5
 

@@ -15,8 +15,8 @@ class Given(DetectionQuality):
     def __init__(self, *gains):
         self.given = list(gains)
 
-    def precisions(self, losses, names, which):
-        assert names == PARTS and losses.shape == (4,)
+    def precisions(self, parts, names, which):
+        assert names == PARTS and len(parts) == 4
         assert list(which) == [0, 1, 2, 3]
         return torch.tensor([0.0, *self.given.pop(0)])
 

@@ -94,9 +94,18 @@ def test_a_batch_that_is_not_finite_leaves_no_trace():
         costs = costs_of(signal, factor * problem.losses(step), shared_parameters=problem.shared)
         assert costs.isfinite().all()
         unchanged = [
-            torch.equal(value, before[key]) for key, value in signal.state_dict().items() if 'steps' not in key
+            torch.equal(value, before[key])
+            for key, value in signal.state_dict().items()
+            if key in before and 'steps' not in key
         ]
-        assert all(unchanged) if step == 1 else not all(unchanged)
+        if step:  # the first only sets the target
+            assert all(unchanged) if step == 1 else not all(unchanged)
+    first = GradientAlignment(4, **LOSSES_ALONE)
+    for factor in (float('nan'), 1.0):
+        costs_of(first, factor * problem.losses(0), shared_parameters=problem.shared)
+        assert first.alignment.count == 0
+    costs_of(first, problem.losses(1), shared_parameters=problem.shared)
+    assert first.alignment.count == 1
 
 
 @pytest.mark.parametrize('interval', [2, None])

@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from mmengine.model import ExponentialMovingAverage
 from torch import nn
 
 from slf_mmdet.balancers import DetectionQuality
@@ -43,6 +44,39 @@ def test_a_resumed_run_goes_on_with_the_part_whose_turn_it_is():
     for turn in (first, second):
         assert list(turn.parts(1)) == [2]
         assert turn.collect([2], torch.tensor([[3.0]])).tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_a_measurement_that_is_taken_back_spoils_its_round_alone():
+    """As a step that is skipped: its buffers are restored, but not the counter."""
+    turn = PartsInTurn(3)
+    for value in (1.0, 2.0):
+        before = {name: buffer.clone() for name, buffer in turn.named_buffers() if buffer.is_floating_point()}
+        turn.collect(turn.parts(1), torch.tensor([[value]]))
+    for name, buffer in before.items():
+        turn.get_buffer(name).copy_(buffer)
+    (found,) = turn.collect(turn.parts(1), torch.tensor([[3.0]]))
+    assert found[[0, 2]].tolist() == [1.0, 3.0] and found[1].isnan()
+    found = [turn.collect(turn.parts(1), torch.tensor([[value]])) for value in (4.0, 5.0, 6.0)]
+    assert found[-1].tolist() == [[4.0, 5.0, 6.0]]
+
+
+def test_checkpoints_of_earlier_versions():
+    old = dict(measured=torch.zeros(0, 3), **{'turns.steps': torch.tensor(2)})
+    turn = PartsInTurn(3, num_values=2)
+    turn.load_state_dict(old)
+    assert list(turn.parts(1)) == [2] and turn.measured.shape == (2, 3)
+
+
+@pytest.mark.parametrize('signal', [DeltaAP(3, interval=1), GradientAlignment(3, interval=1)])
+def test_an_averaged_copy_that_was_made_before_the_first_measurement(signal):
+    """As EMAHook of mmengine makes it; with and without buffers in the average."""
+    copies = [ExponentialMovingAverage(signal, momentum=0.1, update_buffers=on) for on in (False, True)]
+    for _ in range(7):
+        signal.costs(Problem().step(1), WEIGHTS, WEIGHTS)
+        for copy in copies:
+            copy.update_parameters(signal)
+    theirs, ours = (set(one.state_dict()) for one in (copies[1].module, signal))
+    assert ours - theirs <= {'target_gradient.value'} and theirs <= ours
 
 
 class Problem(nn.Module):
