@@ -12,7 +12,7 @@ PAPER = dict(type='PaperSLFBalancer', start='uniform')  # all weight moves to th
 HELD = dict(type='SLFBalancer', signal=dict(type='TrainingLoss'), prior=dict(type='EqualWeights'))
 SCALES = dict(coord=1.0, cls=1.0, obj=0.3, noobj=0.05)
 BASE = dict(coord=5.0, cls=1.0, obj=1.0, noobj=0.5)
-SGD = dict(optimizer=dict(type='SGD', lr=0.3, momentum=0.9))
+SGD = dict(optimizer=dict(type='SGD', lr=0.3, momentum=0.9), clip_grad=dict(max_norm=1.0))  # else it may diverge
 
 
 def collapsing(make_runner, balanced, *hooks, epochs=1, iters=400):
