@@ -1,9 +1,9 @@
 """The balancers of a model and their latest steps, for the hooks that monitor them."""
 
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..balancers import LossBalancer, StepRecord
 from ..utils.wrapped import unwrapped
@@ -38,14 +38,14 @@ class StepsSoFar:
         if self.balancer.last is not None:
             self._steps.append(self.balancer.last)
 
-    def state(self) -> List[dict]:
-        """The steps for a checkpoint."""
-        return [{name: value.cpu() for name, value in step._asdict().items()} for step in self._steps]
+    def state(self) -> List[Tensor]:
+        """The steps for a checkpoint: of each field ``(steps, n)``, or nothing where there is none."""
+        return [torch.stack(values).cpu() for values in zip(*self._steps)]
 
-    def load(self, state: List[dict]) -> None:
+    def load(self, state: Sequence[Tensor]) -> None:
         """Takes back what :meth:`state` returned."""
-        like = self.balancer.base_weights
-        self._steps = [StepRecord(**{name: value.to(like.device) for name, value in step.items()}) for step in state]
+        device = self.balancer.base_weights.device
+        self._steps = [StepRecord(*step) for step in zip(*(values.to(device).unbind() for values in state))]
 
     def take(self) -> StepRecord:
         """The steps since this was last called, each field ``(steps, n)``; there must be one.

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
-from torch import nn
+from torch import Tensor, nn
 
 from ..utils.checks import is_count, is_number, require
 from .balanced_steps import StepsSoFar, find_balancers
@@ -54,7 +54,7 @@ class CollapseGuardHook(Hook):
             ('policy', policy in POLICIES, f'one of {list(POLICIES)}', policy),
         ):
             require(ok, 'CollapseGuardHook', key, wanted, found)
-        self._loaded: Dict[str, Tuple[List[dict], List[str]]] = {}
+        self._loaded: Dict[str, Tuple[List[Tensor], List[str]]] = {}
         self.share = share
         self.patience = patience
         self.policy = policy

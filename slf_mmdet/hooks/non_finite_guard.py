@@ -112,10 +112,10 @@ class NonFiniteGuardHook(Hook):
     def _before_forward(self, model: nn.Module, args: Any) -> None:
         if self.policy == 'skip' and model.training and not self._batches:
             for name, buffer in _float_buffers(model):
-                if name in self._buffers:
-                    self._buffers[name].copy_(buffer)
-                else:
+                if name not in self._buffers or self._buffers[name].shape != buffer.shape:
                     self._buffers[name] = buffer.detach().clone()
+                else:
+                    self._buffers[name].copy_(buffer)
             self._late = {module: module.value for module in _late_tensors(model)}
 
     def _note_parts(self, balancer: nn.Module, args: tuple, kwargs: dict) -> None:
@@ -150,7 +150,10 @@ class NonFiniteGuardHook(Hook):
     def _skip(self, runner: Runner, wrapper: OptimWrapper, message: str) -> None:
         model = unwrapped(runner.model)
         for name, buffer in _float_buffers(model):
-            buffer.copy_(self._buffers[name])
+            if buffer.shape == self._buffers[name].shape:
+                buffer.copy_(self._buffers[name])
+            else:  # of a module that sizes its buffers in a step
+                buffer.data = self._buffers[name].clone()
         for module in _late_tensors(model):
             module.value = self._late[module]
         self.num_skipped += 1
