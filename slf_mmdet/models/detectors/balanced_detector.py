@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from ...balancers import LossBalancer, checked_balancer
 from ...utils.image_id import image_id
 from ...utils.renamed import check_renamed
-from ...utils.state import StepCounter
-from .loss_parts import EXAMPLE, LossParts
+from .loss_parts import EXAMPLE, AllMatched, LossParts
 from .predict_boxes import record_features
 from .probe import Probe, pooled, probe_detector, record_output
 from .quality import detection_quality, quality_of
@@ -115,8 +114,7 @@ class BalancedDetector(BaseDetector):
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
             defaults = dict(parts=loss_parts.names, feature_dim=feature_dim)
             self.loss_balancer = MODELS.build(balancer_cfg, default_args=defaults)
-        # In the checkpoint: a run that goes on with a step that lacks a part is no error
-        self.loss_balancer.complete_steps = StepCounter()
+        self.loss_balancer.all_matched = AllMatched(loss_parts)
         self.loss_ap = None if loss_ap is None else MODELS.build(loss_ap)
         if loss_ap is not None and 'ap' in loss_parts.names:
             raise ValueError(
@@ -142,9 +140,8 @@ class BalancedDetector(BaseDetector):
         with record_output(self, submodule) as outputs, record_features(self) as extracted:
             losses = super().loss(batch_inputs, batch_data_samples)
         quality = functools.partial(detection_quality, self, extracted, batch_inputs, batch_data_samples)
-        parts = loss_parts.collect(losses, self.loss_balancer.complete_steps.value == 0)
-        if not self.loss_balancer.complete_steps.value:
-            self.loss_balancer.complete_steps.advance()
+        parts = loss_parts.collect(losses, complete=not self.loss_balancer.all_matched.value)
+        self.loss_balancer.all_matched.note()
         if submodule is not None and not outputs:
             raise ValueError(f'BalancedDetector: features={submodule!r} was not called in this step of the detector.')
         balanced = self.loss_balancer(

@@ -2,10 +2,12 @@
 
 import keyword
 import re
+import zlib
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Pattern, Sequence, Tuple, Union
 
+import torch
 from mmengine.utils import is_list_of
-from torch import Tensor
+from torch import Tensor, nn
 
 EXAMPLE = "parts=dict(cls='loss_cls', box='loss_bbox')"
 
@@ -135,6 +137,35 @@ class LossParts:
                     'the part another name, or add the loss to a part.'
                 )
         return owners
+
+
+class AllMatched(nn.Module):
+    """Whether each part has matched a loss in a step of the run; in the checkpoint, so a run may resume without one.
+
+    Args:
+        loss_parts: of the run. With other patterns what a checkpoint says does not count.
+
+    Attributes:
+        value: whether it has.
+    """
+
+    def __init__(self, loss_parts: LossParts) -> None:
+        super().__init__()
+        patterns = {name: [one.pattern for one in some] for name, some in loss_parts.patterns.items()}
+        self._fingerprint = zlib.crc32(repr(patterns).encode())
+        self.register_buffer('patterns', torch.zeros((), dtype=torch.long))
+        self.patterns: Tensor
+        self.value = False
+
+    def note(self) -> None:
+        """To be called after a step in which all matched; a later one changes nothing."""
+        if not self.value:
+            self.patterns.fill_(self._fingerprint)
+            self.value = True
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.value = int(self.patterns) == self._fingerprint
 
 
 def _compile(name: str, pattern: str) -> Pattern[str]:

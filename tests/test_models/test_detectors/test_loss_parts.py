@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.model import BaseModel
 
-from slf_mmdet.models.detectors.loss_parts import LossParts, part_name
+from slf_mmdet.models.detectors.loss_parts import AllMatched, LossParts, part_name
 
 LOSSES = {
     'loss_rpn_cls': [torch.tensor([1.0, 3.0]), torch.tensor(4.0)],  # 2 + 4
@@ -106,3 +106,17 @@ def test_what_is_wrong_in_itself(patterns, message):
 def test_a_loss_of_another_kind():
     with pytest.raises(TypeError, match="'loss_cls' must be a tensor or a list of tensors, found float"):
         LossParts(['loss_cls']).collect(dict(loss_cls=1.0))
+
+
+def test_a_checkpoint_says_whether_each_part_has_matched():
+    parts = LossParts(dict(cls='loss_cls', box='loss_bbox'))
+    first = AllMatched(parts)
+    assert not first.value
+    empty = first.state_dict()['patterns'].clone()
+    first.note()
+    same, other = AllMatched(parts), AllMatched(LossParts(dict(cls='loss_cls', box='loss_box')))
+    for one in (same, other):
+        one.load_state_dict(first.state_dict())
+    assert same.value and not other.value  # a typo in new patterns is still an error of the first step
+    same.load_state_dict(dict(patterns=empty))
+    assert not same.value
