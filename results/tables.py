@@ -160,7 +160,7 @@ def arms_table(bed: Dict[str, Any]) -> str:
     """All arms of a bed against its first one, in Markdown, with Holm's correction over the arms."""
     folder = RESULTS / 'beds' / bed['name']
     values = read_values(folder / 'comparison.csv', bed['metric'])
-    values.update(read_values(folder / 'more_arms.csv', bed['metric']))
+    values.update(more_values(bed))
     first, *others = values
     by_seed = {arm: [found[seed] for seed in sorted(values[first])] for arm, found in values.items()}
     effects = [Effect(bed, arm, by_seed[first], by_seed[arm], None) for arm in others]
@@ -173,6 +173,41 @@ def arms_table(bed: Dict[str, Any]) -> str:
         lines.append(
             f'| `{each.arm}` | {len(each.second)} | {_mean_and_deviation(each.second)} | {difference} | {_p_value(p)} |'
         )
+    return '\n'.join(lines)
+
+
+def more_values(bed: Dict[str, Any]) -> Dict[str, Dict[int, float]]:
+    """As :func:`read_values`, of the further arms of a bed."""
+    path = RESULTS / 'beds' / bed['name'] / 'more_arms.csv'
+    return read_values(path, bed['metric']) if path.is_file() else {}
+
+
+def average_precision_table(beds: Sequence[Dict[str, Any]]) -> str:
+    """Static weights with average precision as one more part, of the beds that have this arm, in Markdown."""
+    effects = []
+    for bed in beds:
+        found = more_values(bed).get('ap')
+        if found:
+            first = read_values(RESULTS / 'beds' / bed['name'] / 'comparison.csv', bed['metric'])['static']
+            effects.append(
+                Effect(bed, 'ap', *([each[seed] for seed in sorted(first)] for each in (first, found)), None)
+            )
+    lines = [
+        '| benchmark | n | static | with the part | difference, 95 % | p (Holm) |',
+        '|---|---:|---:|---:|---:|---:|',
+    ]
+    for each, p in zip(effects, holm([p_value(each.differences) for each in effects])):
+        low, high = interval_of(each)
+        cells = [
+            f'[{each.bed["title"]}](../{each.bed["config"]})',
+            str(len(each.first)),
+            *map(_mean_and_deviation, (each.first, each.second)),
+            f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})',
+            _p_value(p),
+        ]
+        lines.append(f'| {" | ".join(cells)} |')
+    mean, low, high = mean_over_beds(effects)
+    lines.append(f'\nMean of the differences: {mean:+.2f} ({low:+.2f}, {high:+.2f}).')
     return '\n'.join(lines)
 
 
@@ -350,9 +385,13 @@ def main() -> int:
         return 0
     beds = json.loads((RESULTS / 'beds.json').read_text(encoding='utf-8'))
     effects = find_effects(beds, 'slf')
-    tables = [(PAGE, 'beds', table(effects)), (PROBE_PAGE, 'probe', probe_table(effects))]
+    tables = [
+        (PAGE, 'beds', table(effects)),
+        (PROBE_PAGE, 'probe', probe_table(effects)),
+        (BALANCERS_PAGE, 'average precision', average_precision_table(beds)),
+    ]
     for bed in beds:
-        if (RESULTS / 'beds' / bed['name'] / 'more_arms.csv').is_file():
+        if set(more_values(bed)) - {'ap'}:
             tables.append((BALANCERS_PAGE, f'{bed["name"]} arms', arms_table(bed)))
     for task in json.loads((RESULTS / 'tasks.json').read_text(encoding='utf-8')):
         tables.append((RESULTS.parent / task['page'], task['name'], tasks_table(task)))

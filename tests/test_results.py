@@ -59,6 +59,7 @@ def test_metafiles_have_the_results_of_the_beds(tables):
     ('bed', 'config'),
     [
         ('yolo_digits', 'configs/yolov1/yolov1_nano_ap_1xb16-24e_digits-112px.py'),
+        ('yolo_bce_digits', 'configs/yolov1/yolov1_nano_bce_ap_1xb16-24e_digits-112px.py'),
         ('retinanet_digits', 'configs/digits/retinanet_r18-slim_fpn_ap_1xb8-24e_digits-112px.py'),
     ],
 )
