@@ -116,7 +116,7 @@ def check_parts(cfg: Config, label: str) -> None:
         try:
             loss_parts = None if parts is None else LossParts(parts)
             if loss_parts is not None and isinstance(found, Probe):
-                loss_parts.owners(found.loss_keys)
+                loss_parts.owners(found.loss_keys, complete=True)
         except ValueError as error:
             raise ValueError(f'arm {label!r}: loss_balancer.parts: {error}') from None
         if isinstance(found, RuntimeError):

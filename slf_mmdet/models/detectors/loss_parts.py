@@ -82,15 +82,7 @@ class LossParts:
                 of a loss that is in no part.
             TypeError: a loss is neither a tensor nor a list of tensors.
         """
-        owners = self.owners(losses)
-        missing = set(self.names).difference(owners.values())
-        if not owners or (missing and complete):
-            wanted = {name: [one.pattern for one in self.patterns[name]] for name in self.names if name in missing}
-            present = [key for key in losses if 'loss' in key]
-            raise ValueError(
-                f'no loss matches {wanted}. The losses are {present}. Patterns are keys or regular expressions that '
-                "match in full: 'loss_rpn_.*' for all keys that begin with loss_rpn_."
-            )
+        owners = self.owners(losses, complete)
         parts: Dict[str, Tensor] = {}
         for key, name in owners.items():
             value = _reduce(key, losses[key])
@@ -110,12 +102,21 @@ class LossParts:
             out[ours] = balanced[ours] if key in owners else value
         return {**out, **balanced}
 
-    def owners(self, losses: Iterable[str]) -> Dict[str, str]:
-        """Loss key -> its part, for the keys that are in one."""
+    def owners(self, losses: Iterable[str], complete: bool = False) -> Dict[str, str]:
+        """Loss key -> its part, for the keys that are in one; errors as of :meth:`collect`."""
         keys = tuple(losses)
         if keys not in self._owners:
             self._owners[keys] = self._match(keys)
-        return self._owners[keys]
+        owners = self._owners[keys]
+        missing = set(self.names).difference(owners.values())
+        if not owners or (missing and complete):
+            wanted = {name: [one.pattern for one in self.patterns[name]] for name in self.names if name in missing}
+            present = [key for key in keys if 'loss' in key]
+            raise ValueError(
+                f'no loss matches {wanted}. The losses are {present}. Patterns are keys or regular expressions that '
+                "match in full: 'loss_rpn_.*' for all keys that begin with loss_rpn_."
+            )
+        return owners
 
     def _match(self, keys: Tuple[str, ...]) -> Dict[str, str]:
         owners: Dict[str, str] = {}
