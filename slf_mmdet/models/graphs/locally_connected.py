@@ -45,5 +45,6 @@ def sum_over_neighbors(x: Tensor, neighbors: Tensor, weight: Tensor) -> Tensor:
     Returns:
         ``(n, N, C')``.
     """
-    gathered = x.index_select(0, neighbors.flatten()).unflatten(0, neighbors.shape)  # (n, k, N, C)
-    return gathered.transpose(1, 2).flatten(2) @ weight.flatten(1, 2)
+    # With the samples last, what is gathered is a matrix (k C, N) for each node already, without a copy
+    gathered = x.transpose(1, 2).contiguous().index_select(0, neighbors.flatten()).unflatten(0, neighbors.shape)
+    return (weight.flatten(1, 2).transpose(1, 2) @ gathered.flatten(1, 2)).transpose(1, 2)
