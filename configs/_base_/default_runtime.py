@@ -1,4 +1,5 @@
 _base_ = './balanced_runtime.py'
+custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
 default_scope = 'mmdet'
 
 default_hooks = dict(

@@ -1,4 +1,5 @@
 _base_ = ['mmdet::deformable_detr/deformable-detr_r50_16xb2-50e_coco.py', '../_base_/balanced_runtime.py']
+custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
 default_hooks = _base_.balanced_hooks
 log_processor = _base_.balanced_log
 

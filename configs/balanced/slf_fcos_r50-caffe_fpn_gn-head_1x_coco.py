@@ -1,4 +1,5 @@
 _base_ = ['mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', '../_base_/balanced_runtime.py']
+custom_imports = dict(imports=['slf_mmdet'], allow_failed_imports=False)
 default_hooks = _base_.balanced_hooks
 log_processor = _base_.balanced_log
 

@@ -4,5 +4,5 @@ model = dict(
     type='BalancedDetector',
     detector_type='RetinaNet',
     loss_balancer=dict(type='StaticBalancer'),
-    loss_ap=dict(type='SoftAPLoss'),
+    loss_ap=dict(type='SoftAPLoss', warmup=500),
 )

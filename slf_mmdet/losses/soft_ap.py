@@ -1,11 +1,12 @@
 """Mean average precision of detections, made differentiable, and as one more part of a detector's loss."""
 
-from typing import Callable
+from typing import Any, Callable, Sequence, Union
 
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.structures.bbox import bbox_overlaps
+from mmengine.logging import MessageHub
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
@@ -29,7 +30,10 @@ class SoftAPLoss(nn.Module):
 
     Args:
         loss_weight: :math:`\lambda` >= 0.
-        warmup: training iterations >= 0 at the start without it. The count is part of the checkpoint.
+        warmup: the start of the training without it: iterations, an integer >= 0, or their share of all iterations, a
+            number in (0, 1). The count is part of the checkpoint.
+        iou_thr: IoU in (0, 1) from which a detection counts as a hit, or several, for the mean over them: 0.5 for
+            PASCAL VOC's AP, ``[0.5, 0.55, ..., 0.95]`` for COCO's.
 
     Raises:
         ValueError: a setting is out of its range.
@@ -45,12 +49,23 @@ class SoftAPLoss(nn.Module):
         ... )
     """
 
-    def __init__(self, loss_weight: float = 1.0, warmup: int = 500) -> None:
+    def __init__(
+        self,
+        loss_weight: float = 1.0,
+        warmup: Union[int, float] = 0.15,
+        iou_thr: Union[float, Sequence[float]] = 0.5,
+    ) -> None:
         super().__init__()
         require(is_number(loss_weight, 0), 'SoftAPLoss', 'loss_weight', 'a finite number >= 0', loss_weight)
-        require(is_count(warmup, 0), 'SoftAPLoss', 'warmup', 'an integer >= 0', warmup, 'It counts iterations.')
+        right = is_count(warmup, 0) or _is_share(warmup)
+        wanted = 'an integer >= 0, which counts iterations, or a share of them in (0, 1)'
+        require(right, 'SoftAPLoss', 'warmup', wanted, warmup)
+        thresholds = iou_thr if isinstance(iou_thr, (list, tuple)) else [iou_thr]
+        right = len(thresholds) > 0 and all(map(_is_share, thresholds))
+        require(right, 'SoftAPLoss', 'iou_thr', 'a number in (0, 1), or a list of these', iou_thr)
         self.loss_weight = float(loss_weight)
         self.warmup = warmup
+        self.iou_thr = tuple(thresholds)
         self.counter = StepCounter()
 
     def forward(self, average_precision: Callable[[], Tensor], like: Tensor) -> Tensor:
@@ -66,10 +81,25 @@ class SoftAPLoss(nn.Module):
         iteration = self.counter.value
         if self.training:
             self.counter.advance()
-        if iteration < self.warmup:
+        if iteration < self._warmup_iters():
             return like.new_zeros(())
         with torch.autocast(like.device.type, enabled=False):
             return self.loss_weight * (1 - average_precision())
+
+    def _warmup_iters(self) -> float:
+        if isinstance(self.warmup, int):
+            return self.warmup
+        total = MessageHub.get_current_instance().runtime_info.get('max_iters')
+        if total is None:
+            raise ValueError(
+                f'SoftAPLoss: warmup={self.warmup} is a share of the iterations of the training, whose number is known '
+                "in mmengine's Runner only: give a number of iterations, such as warmup=500."
+            )
+        return self.warmup * total
+
+
+def _is_share(value: Any) -> bool:
+    return is_number(value) and 0 < value < 1
 
 
 def soft_average_precision(
@@ -82,7 +112,7 @@ def soft_average_precision(
     gt_image: Tensor,
     num_candidates: int = NUM_CANDIDATES,
     score_tau: float = 0.2,
-    iou_thr: float = 0.5,
+    iou_thr: Union[float, Sequence[float]] = 0.5,
     iou_tau: float = 0.05,
 ) -> Tensor:
     r"""Mean average precision of the detections of a batch, with ranks and hits relaxed.
@@ -92,7 +122,7 @@ def soft_average_precision(
 
     .. math:: AP = \frac{1}{G} \sum_i q_i \frac{q_i + \sum_{j \ne i} q_j b_{ij}}{1 + \sum_{j \ne i} b_{ij}}, \qquad
               b_{ij} = \sigma\left(\frac{\log s_j - \log s_i}{\tau}\right), \qquad
-              q_i = \sigma\left(\frac{IoU_i - 0.5}{\tau_{IoU}}\right)
+              q_i = \sigma\left(\frac{IoU_i - \theta}{\tau_{IoU}}\right)
 
     Like the metric, it is invariant to a common factor of all scores, and an object counts once: its hit is the
     best-scored detection of its class that overlaps it by ``iou_thr``, or else the one that overlaps it most; all other
@@ -110,7 +140,7 @@ def soft_average_precision(
         gt_image: ``(G,)``.
         num_candidates: the number of detections, best first.
         score_tau: :math:`\tau` > 0; scores whose logarithms differ by less are about equal.
-        iou_thr: IoU at which :math:`q = 0.5`.
+        iou_thr: IoU at which :math:`q = 0.5`; of several the mean AP is returned.
         iou_tau: :math:`\tau_{IoU}` > 0.
 
     Returns:
@@ -122,14 +152,19 @@ def soft_average_precision(
     kind = labels[chosen]
     possible = (gt_image == image[chosen].unsqueeze(1)) & (gt_labels == kind.unsqueeze(1))
     iou = bbox_overlaps(boxes[chosen], gt_boxes).masked_fill(~possible, 0)
-    hits = ((iou - iou_thr) / iou_tau).sigmoid().masked_fill(~_one_each(iou.detach(), iou_thr), 0).sum(1)
     log_scores = best.clamp_min(torch.finfo(best.dtype).tiny).log()
     before = ((log_scores - log_scores.unsqueeze(1)) / score_tau).sigmoid()
     before = before.masked_fill(kind != kind.unsqueeze(1), 0).fill_diagonal_(1)
-    precision = before @ hits / before.sum(1)
     classes, objects = gt_labels.unique(return_counts=True)
     share = ((kind.unsqueeze(1) == classes) / (objects * len(classes))).sum(1)  # of the mean, 0 without objects
-    return (hits * precision * share).sum()
+    thresholds = iou_thr if isinstance(iou_thr, (list, tuple)) else (iou_thr,)
+    total = best.new_zeros(())
+    for threshold in thresholds:
+        assigned = _one_each(iou.detach(), threshold)
+        hits = ((iou - threshold) / iou_tau).sigmoid().masked_fill(~assigned, 0).sum(1)
+        precision = before @ hits / before.sum(1)
+        total = total + (hits * precision * share).sum()
+    return total / len(thresholds)
 
 
 def best_detections(

@@ -109,7 +109,7 @@ class BalancedDetector(BaseDetector):
         found: Optional[Probe] = None
         if patterns is None or (features != PARTS and balancer_cfg.get('feature_dim') is None):
             found = _probe(detector_config(dict(settings, detector_type=detector_type, detector=detector)), features)
-        loss_parts = LossParts(found.loss_keys if patterns is None and found else patterns)
+        loss_parts = LossParts(found.loss_keys if patterns is None and found else patterns, all_losses=patterns is None)
         feature_dim = found.feature_dim if found and features != PARTS else 2 * len(loss_parts.names) + 2
         with torch.random.fork_rng(devices=[]):  # the detector's initial weights do not depend on the balancer
             defaults = dict(parts=loss_parts.names, feature_dim=feature_dim)
@@ -156,7 +156,9 @@ class BalancedDetector(BaseDetector):
         losses = loss_parts.replace(losses, balanced)
         if self.loss_ap is not None:
             # Made in the warm-up, too: a detector whose quality cannot be measured is an error of the first step
-            measured = quality(fixed_proposals=True, instead='Leave loss_ap out of the config.')
+            measured = quality(
+                fixed_proposals=True, iou_thr=self.loss_ap.iou_thr, instead='Leave loss_ap out of the config.'
+            )
             losses['loss_ap'] = self.loss_ap(measured.value, next(iter(balanced.values())))
         return losses
 

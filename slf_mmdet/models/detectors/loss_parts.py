@@ -1,11 +1,13 @@
 """Groups the losses of a detector into the parts of its objective."""
 
 import keyword
+import logging
 import re
 import zlib
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Pattern, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Pattern, Sequence, Set, Tuple, Union
 
 import torch
+from mmengine.logging import print_log
 from mmengine.utils import is_list_of
 from torch import Tensor, nn
 
@@ -30,6 +32,8 @@ class LossParts:
     Args:
         patterns: part -> key, or regular expression that matches keys in full, or a list of these. A part is the sum
             of the losses that it matches. Or a list of keys, each a part of its own, named by :func:`part_name`.
+        all_losses: whether the parts are meant to be all losses. Then there is a warning of a loss that is in none,
+            such as one that starts later in the training.
 
     Raises:
         ValueError: there is no part, a name is a keyword of Python, or a pattern is not a regular expression.
@@ -42,7 +46,9 @@ class LossParts:
         {'rpn': tensor(3.), 'box': tensor(4.)}
     """
 
-    def __init__(self, patterns: Union[Mapping[str, Union[str, Sequence[str]]], Sequence[str]]) -> None:
+    def __init__(
+        self, patterns: Union[Mapping[str, Union[str, Sequence[str]]], Sequence[str]], all_losses: bool = False
+    ) -> None:
         if isinstance(patterns, str) or not patterns:
             raise ValueError(f'parts must say which losses make up which part, as in {EXAMPLE}; found {patterns!r}.')
         if not isinstance(patterns, Mapping):
@@ -61,6 +67,8 @@ class LossParts:
             for name, value in patterns.items()
         }
         self._owners: Dict[Tuple[str, ...], Dict[str, str]] = {}
+        self._all_losses = all_losses
+        self._strays: Set[str] = set()
 
     @property
     def names(self) -> Tuple[str, ...]:
@@ -137,6 +145,16 @@ class LossParts:
                     f'the part {name!r} would be logged as loss_{name}, but that is a loss that is in no part. Give '
                     'the part another name, or add the loss to a part.'
                 )
+        strays = [key for key in present if key not in owners and key not in self._strays]
+        if strays and self._all_losses:
+            self._strays.update(strays)
+            print_log(
+                f'the losses {strays} are in no part and keep the weight 1: the parts {list(self.names)} were found '
+                "before they appeared. To balance them, give parts in loss_balancer, as in parts=dict(cls='loss_cls', "
+                f"box=['loss_bbox', {strays[0]!r}]).",
+                'current',
+                logging.WARNING,
+            )
         return owners
 
 

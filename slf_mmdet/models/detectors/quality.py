@@ -1,6 +1,6 @@
 """The detection quality of a detector, as a differentiable function."""
 
-from typing import Any, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence, Union
 
 import torch
 from mmdet.models.detectors import RPN, BaseDetector
@@ -26,6 +26,7 @@ def detection_quality(
     inputs: Tensor,
     data_samples: SampleList,
     fixed_proposals: bool = False,
+    iou_thr: Union[float, Sequence[float]] = 0.5,
     instead: str = INSTEAD,
 ) -> DetectionQuality:
     """:func:`batch_average_precision` as a function of the features that the loss of the batch was computed from.
@@ -39,6 +40,7 @@ def detection_quality(
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its ground truth.
         fixed_proposals: see :func:`~slf_mmdet.models.detectors.predict_boxes.predict_boxes`.
+        iou_thr: see :func:`~slf_mmdet.losses.soft_average_precision`; without effect on a quality of its own.
         instead: what to take where it cannot be measured, for the text of an error.
 
     Raises:
@@ -66,7 +68,7 @@ def detection_quality(
         return full[0] if one else full
 
     def measure(levels: Sequence[Tensor]) -> Tensor:
-        return batch_average_precision(detector, as_returned(levels), inputs, data_samples, fixed_proposals)
+        return batch_average_precision(detector, as_returned(levels), inputs, data_samples, fixed_proposals, iou_thr)
 
     def measure_all(alternatives: Sequence[Sequence[Tensor]]) -> Tensor:
         number = len(alternatives)
@@ -74,7 +76,7 @@ def detection_quality(
         found = predict_boxes(detector, together, inputs.repeat(number, 1, 1, 1), list(data_samples) * number)
         return torch.stack(
             [
-                _average_precision(detector, found[len(inputs) * i : len(inputs) * (i + 1)], data_samples)
+                _average_precision(detector, found[len(inputs) * i : len(inputs) * (i + 1)], data_samples, iou_thr)
                 for i in range(number)
             ]
         )
@@ -97,7 +99,12 @@ def quality_of(detector: BaseDetector, data: Mapping[str, Any]) -> Tensor:
 
 
 def batch_average_precision(
-    detector: BaseDetector, features: Any, inputs: Tensor, data_samples: SampleList, fixed_proposals: bool = False
+    detector: BaseDetector,
+    features: Any,
+    inputs: Tensor,
+    data_samples: SampleList,
+    fixed_proposals: bool = False,
+    iou_thr: Union[float, Sequence[float]] = 0.5,
 ) -> Tensor:
     """Soft average precision of the detections of a batch.
 
@@ -110,18 +117,24 @@ def batch_average_precision(
         inputs: ``(N, 3, H, W)``.
         data_samples: per image its ground truth.
         fixed_proposals: see :func:`~slf_mmdet.models.detectors.predict_boxes.predict_boxes`.
+        iou_thr: see :func:`~slf_mmdet.losses.soft_average_precision`.
 
     Returns:
         A scalar in [0, 1]; where gradients are enabled its graph goes back to the features, see
         :func:`~slf_mmdet.losses.soft_average_precision`.
     """
     found = predict_boxes(detector, features, inputs, data_samples, fixed_proposals)
-    precision = _average_precision(detector, found, data_samples)
+    precision = _average_precision(detector, found, data_samples, iou_thr)
     levels = [features] if isinstance(features, Tensor) else features
     return precision + sum(0 * level.sum() for level in levels)  # a graph, even where nothing was detected
 
 
-def _average_precision(detector: BaseDetector, found: List[InstanceData], data_samples: SampleList) -> Tensor:
+def _average_precision(
+    detector: BaseDetector,
+    found: List[InstanceData],
+    data_samples: SampleList,
+    iou_thr: Union[float, Sequence[float]] = 0.5,
+) -> Tensor:
     objects = [sample.gt_instances for sample in data_samples]
     labels = torch.cat([instances.labels for instances in objects])
     boxes = torch.cat([get_box_tensor(each.bboxes) for each in found]).float()
@@ -133,6 +146,7 @@ def _average_precision(detector: BaseDetector, found: List[InstanceData], data_s
         torch.cat([get_box_tensor(instances.bboxes) for instances in objects]),
         torch.zeros_like(labels) if isinstance(detector, RPN) else labels,
         _image_index(objects, boxes.device),
+        iou_thr=iou_thr,
     )
 
 

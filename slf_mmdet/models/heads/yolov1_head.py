@@ -1,6 +1,6 @@
 """The head of YOLO (Redmon et al., CVPR 2016): one prediction per grid cell, and a balanced four-part loss."""
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from mmcv.cnn import ConvModule
@@ -208,7 +208,8 @@ class YOLOV1Head(BaseDenseHead):
             image_ids=[name for name in map(image_id, batch_img_metas) if name is not None],
         )
         if self.loss_ap is not None:
-            losses['loss_ap'] = self.loss_ap(quality.value, output)
+            iou_thr = self.loss_ap.iou_thr
+            losses['loss_ap'] = self.loss_ap(lambda: self._average_precision(output, objects, iou_thr), output)
         return losses
 
     def loss(
@@ -224,9 +225,11 @@ class YOLOV1Head(BaseDenseHead):
         objects, _, metas = unpack_gt_instances(batch_data_samples)
         return self._average_precision(output, _Objects.of(objects, metas, output))
 
-    def _average_precision(self, output: Tensor, objects: '_Objects') -> Tensor:
+    def _average_precision(
+        self, output: Tensor, objects: '_Objects', iou_thr: Union[float, Sequence[float]] = 0.5
+    ) -> Tensor:
         found = best_detections(*self.decode(output))
-        return soft_average_precision(*found, objects.corners, objects.labels, objects.image)
+        return soft_average_precision(*found, objects.corners, objects.labels, objects.image, iou_thr=iou_thr)
 
     def _class_errors(self, logits: Tensor, labels: Tensor, kept: Tensor) -> Tensor:
         """``loss_cls`` of the M objects, ``(M,)``."""

@@ -202,6 +202,27 @@ def test_hooks_find_the_detector(data):
     assert model.with_neck and not hasattr(model, 'no_such_thing')
 
 
+def test_a_loss_that_starts_later_is_warned_of_once_where_no_parts_are_given(data, monkeypatch):
+    said = []
+    module = 'slf_mmdet.models.detectors.loss_parts.print_log'
+    monkeypatch.setattr(module, lambda text, *_, **__: said.append(text))
+    cfg = tiny_model('yolox')
+    for parts in (cfg.loss_balancer.parts, dict(cls='loss_cls')):  # losses in no part may be meant
+        model = build(dict(cfg, loss_balancer=dict(type='StaticBalancer', parts=parts)))
+        model.bbox_head.use_l1 = True
+        loss_of(model, data)
+    assert not said
+    model = build(dict(cfg, loss_balancer=dict(type='StaticBalancer')))
+    loss_of(model, data)
+    assert not said
+    model.bbox_head.use_l1 = True
+    for _ in range(2):
+        losses = loss_of(model, data)
+    assert 'loss_l1' in losses and 'balance_l1' not in losses
+    assert len(said) == 1
+    assert "['loss_l1'] are in no part and keep the weight 1" in said[0] and "box=['loss_bbox', 'loss_l1']" in said[0]
+
+
 @pytest.fixture(scope='module')
 def trained(digits, tmp_path_factory):
     """(config, checkpoint) of two epochs."""

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmengine.logging import MessageHub
 
 from slf_mmdet.losses import SoftAPLoss
 from slf_mmdet.models.detectors.predict_boxes import record_features
@@ -75,6 +76,34 @@ def test_of_yolov1_it_is_what_its_detections_lack():
     assert gradient.isfinite().all() and gradient.abs().sum() > 0
 
 
+COCO_THRESHOLDS = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+
+
+def test_several_thresholds_are_the_mean_over_them(digits):
+    thresholds = dict(LOSS_AP, warmup=0, iou_thr=COCO_THRESHOLDS)
+    detector = balanced('retinanet', dict(type='StaticBalancer'), loss_ap=thresholds).train()
+    inputs = detector.data_preprocessor(batch(digits), training=True)
+    with record_features(detector) as features:
+        losses = detector(**copy.deepcopy(inputs), mode='loss')
+    given = (detector, features[-1], inputs['inputs'], inputs['data_samples'])
+    single = [batch_average_precision(*given, iou_thr=threshold) for threshold in COCO_THRESHOLDS]
+    assert len(set(single)) == len(single)
+    torch.testing.assert_close(losses['loss_ap'], 2 * (1 - sum(single) / 10))
+
+
+def test_several_thresholds_of_yolov1():
+    def loss(iou_thr):
+        detector = build_detector().train()
+        detector.load_state_dict(weights)
+        detector.bbox_head.loss_ap = SoftAPLoss(warmup=0, iou_thr=iou_thr)
+        torch.manual_seed(0)
+        return detector(**detector.data_preprocessor(yolov1_batch(), training=True), mode='loss')['loss_ap']
+
+    weights = build_detector().state_dict()
+    torch.testing.assert_close(loss([0.3, 0.6]), (loss(0.3) + loss(0.6)) / 2)
+    assert loss(0.3) < loss(0.6)
+
+
 def test_images_without_objects_give_no_gradient(digits):
     detector = balanced('retinanet', dict(type='StaticBalancer'), loss_ap=dict(LOSS_AP, warmup=0)).train()
     inputs = detector.data_preprocessor(batch(digits), training=True)
@@ -99,6 +128,15 @@ def test_the_warmup_goes_on_after_a_checkpoint():
     assert resumed(lambda: torch.tensor(0.5), like).item() == 0.5 and resumed.counter.value == 4
 
 
+def test_a_warmup_that_is_a_share_of_the_training(monkeypatch):
+    like, loss = torch.zeros(()), SoftAPLoss(warmup=0.25)
+    with pytest.raises(ValueError, match="warmup=0.25.*mmengine's Runner.*warmup=500"):
+        SoftAPLoss(warmup=0.25)(lambda: torch.tensor(0.5), like)
+    hub = MessageHub.get_current_instance()
+    monkeypatch.setitem(hub.runtime_info, 'max_iters', 12)
+    assert [loss(lambda: torch.tensor(0.5), like).item() for _ in range(5)] == [0, 0, 0, 0.5, 0.5]
+
+
 def test_a_detector_whose_detections_cannot_be_measured_is_an_error_of_the_first_step(digits):
     cfg = solo()
     kind = cfg.pop('type')
@@ -114,6 +152,8 @@ def test_settings():
         SoftAPLoss(loss_weight=-1)
     with pytest.raises(ValueError, match='SoftAPLoss.*warmup.*1.5'):
         SoftAPLoss(warmup=1.5)
+    with pytest.raises(ValueError, match=r'SoftAPLoss.*iou_thr.*\[0.5, 1.5\]'):
+        SoftAPLoss(iou_thr=[0.5, 1.5])
     with pytest.raises(ValueError, match="no part can be named 'ap'"):
         balanced(
             'retinanet',
