@@ -25,7 +25,7 @@ WORDS = {
     r'given up on': 'collapsed (of a weight)',
     r'\bstarved\b': 'collapsed (of a weight)',
     r'\bbelongs? into\b': 'put it in',
-    r'\bnothing to gain seen\b': 'no gain expected',
+    r'\bnothing to gain seen\b': 'SLF would change little',
     r'feeds? itself': 'positive feedback',
     r'tilt(s|ed)?': 'logit offset',
     r'short memory': 'EMA with its momentum',

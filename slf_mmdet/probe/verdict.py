@@ -15,7 +15,7 @@ class Outcome(enum.Enum):
 
     IMPOSSIBLE = 'cannot work'
     TOO_EARLY = 'too early'
-    NOTHING_TO_GAIN = 'no gain expected'
+    LITTLE_CHANGE = 'SLF would change little'
     WORTH_COMPARING = 'worth a comparison'
 
 
@@ -50,8 +50,8 @@ def judge(found: Measurement) -> Verdict:
         )
     if found.moved < LEAST_MOVED:
         return Verdict(
-            Outcome.NOTHING_TO_GAIN,
-            f'No gain expected: SLF would move {found.moved:.1%} of the weight, which is already where average '
+            Outcome.LITTLE_CHANGE,
+            f'SLF would change little: it would move {found.moved:.1%} of the weight, which is already where average '
             'precision is lost.',
         )
     change = found.slf_weights / found.base_weights

@@ -44,7 +44,7 @@ def test_worth_comparing():
 
 
 def test_nothing_to_gain():
-    assert verdict(slf_weights=np.array([1.1, 1.9])).outcome is Outcome.NOTHING_TO_GAIN
+    assert verdict(slf_weights=np.array([1.1, 1.9])).outcome is Outcome.LITTLE_CHANGE
     assert verdict(slf_weights=np.array([0.8, 2.2])).outcome is Outcome.WORTH_COMPARING
 
 
