@@ -21,6 +21,7 @@ from .collapse_history import build_balancers, diagnoses, periods
 from .config_changes import changes, find_dumped_config, find_own_config, load_base, load_dumped_config
 from .logs import WEIGHT, Curve, find_logs, part_names, read_curves, read_validations
 from .report_figures import draw_evenness, draw_measured, draw_progress
+from .run_names import distinct_names
 from .text_log import read_text_logs
 from .trajectories import draw_trajectories
 
@@ -63,7 +64,7 @@ def write_report(work_dirs: Sequence[Path], out: Path, config: Optional[Path] = 
     Raises:
         FileNotFoundError: a work dir has no log.
     """
-    runs = dict(zip(_names(work_dirs), (RunLogs.of(work_dir, config) for work_dir in work_dirs)))
+    runs = dict(zip(distinct_names(work_dirs), (RunLogs.of(work_dir, config) for work_dir in work_dirs)))
     page = dict(
         title=', '.join(runs),
         together=_together(runs) if len(runs) > 1 else None,
@@ -80,13 +81,6 @@ def write_report(work_dirs: Sequence[Path], out: Path, config: Optional[Path] = 
     template = environment.get_template('report.html.jinja')
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(template.render(page), encoding='utf-8')
-
-
-def _names(work_dirs: Sequence[Path]) -> List[str]:
-    """The last parts of the paths, as many as it takes to tell them apart."""
-    paths = [path.resolve().parts for path in work_dirs]
-    depth = next(k for k in range(1, 99) if len({path[-k:] for path in paths}) == len(set(paths)))
-    return ['/'.join(path[-depth:]) for path in paths]
 
 
 def _run(name: str, run: RunLogs, num_pictures: int) -> Dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Dict, Iterable, List, NamedTuple, Sequence
 import numpy as np
 
 from .logs import Curve
+from .run_names import distinct_names
 
 SEED = re.compile(r'(?:^|[-_.])(?:seed|s)[-_=]?\d+$')
 
@@ -28,21 +29,26 @@ class Band(NamedTuple):
 
 
 def group_by_seed(runs: Iterable[Path]) -> Dict[str, List[Path]]:
-    """Name without the seed -> runs of that name.
+    """Groups the runs of one folder whose names differ in their seed alone.
+
+    Returns:
+        Name without the seed, with as many folders before it as it takes to tell the groups apart -> runs.
 
     Examples:
         >>> runs = ['out/slf_s0', 'out/slf_s1', 'compare/static/seed_0', 'yolo-seed=3', 'lone']
         >>> {name: len(found) for name, found in group_by_seed(map(Path, runs)).items()}
         {'slf': 2, 'static': 1, 'yolo': 1, 'lone': 1}
+        >>> list(group_by_seed(map(Path, ['a/slf_s0', 'a/slf_s1', 'b/slf_s0'])))
+        ['a/slf', 'b/slf']
     """
-    groups: Dict[str, List[Path]] = {}
+    groups: Dict[Path, List[Path]] = {}
     for run in runs:
         path = run.resolve()
         if path.is_file():  # TIMESTAMP/vis_data/scalars.json
             path = path.parents[2]
-        name = SEED.sub('', path.name) or path.parent.name
-        groups.setdefault(name, []).append(run)
-    return groups
+        name = SEED.sub('', path.name)
+        groups.setdefault(path.with_name(name) if name else path.parent, []).append(run)
+    return dict(zip(distinct_names(list(groups)), groups.values()))
 
 
 def over_seeds(curves: Sequence[Curve]) -> Band:

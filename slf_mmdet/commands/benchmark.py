@@ -29,6 +29,12 @@ def run(args: argparse.Namespace) -> int:
     """Prints a table."""
     if args.checkpoint and len(args.configs) > 1:
         raise WrongArguments(f'--checkpoint needs a single CONFIG, found {len(args.configs)}')
+    if args.threads is not None and args.threads < 1:
+        raise WrongArguments(f'--threads must be >= 1, found {args.threads}')
+    if args.rounds < 1:
+        raise WrongArguments(f'--rounds must be >= 1, found {args.rounds}')
+    if min(args.size) < 1:
+        raise WrongArguments(f'--size must be >= 1, found {args.size[0]} {args.size[1]}')
     import torch
     from rich import box
     from rich.console import Console

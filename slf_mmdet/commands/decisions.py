@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .common import add_cfg_options, command, options_of
+from .common import WrongArguments, add_cfg_options, command, options_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draws, and prints a table."""
+    if args.num < 1:
+        raise WrongArguments(f'--num must be >= 1, found {args.num}')
     import torch
     from mmdet.utils import register_all_modules
     from mmengine.config import Config

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from .common import command
+from .common import WrongArguments, command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draws."""
+    if args.num < 1:
+        raise WrongArguments(f'--num must be >= 1, found {args.num}')
     from ..analysis.detections import draw_detections
 
     figure = draw_detections(args.config, args.checkpoint, args.num, args.score_thr)

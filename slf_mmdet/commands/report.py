@@ -10,7 +10,7 @@ Examples:
 import argparse
 from pathlib import Path
 
-from .common import command
+from .common import WrongArguments, command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the file."""
+    for work_dir in args.work_dirs:
+        if work_dir.is_file():
+            raise WrongArguments(f'work_dir must be the folder of a run, found the file {work_dir}')
+    if args.pictures < 0:
+        raise WrongArguments(f'--pictures must be >= 0, found {args.pictures}')
     from mmdet.utils import register_all_modules
 
     from ..analysis.report import write_report

@@ -6,14 +6,15 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
-from mmdet.datasets import CocoDataset, XMLDataset
+from mmdet.datasets import BaseDetDataset, CocoDataset, XMLDataset
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import print_log
 from PIL import Image, ImageFile, ImageOps
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -21,6 +22,7 @@ from .coco_json import check_coco
 from .contents import RaisesWhereNothingIsLeft, filtered_away, has_objects, missing_objects
 from .findings import BadDataError, Finding, listed
 from .images import decoding_fault
+from .subset import DatasetSubset
 
 SPLITS = ('train', 'val', 'test')
 
@@ -81,7 +83,7 @@ class DataReport:
         add('  difficult', [split.num_difficult for split in self.splits])
         table.add_section()
         for name in dict.fromkeys(name for split in self.splits for name in split.classes):
-            add(name, [split.objects[name] for split in self.splits])
+            add(escape(name), [split.objects[name] for split in self.splits])
         table.add_section()
         add('problems', [len(split.problems) for split in self.splits])
         console.print(table)
@@ -104,6 +106,7 @@ def check_config(cfg: Config, splits: Sequence[str] = SPLITS, progress: bool = T
 
     Raises:
         FileNotFoundError: a folder or a list of images is missing.
+        ValueError: a data set is not one of detection.
     """
     reports: List[SplitReport] = []
     for split in splits:
@@ -138,7 +141,7 @@ def check_before_training(cfg: Config) -> None:
     """
     for split in ('train', 'val'):
         dataset_cfg = (cfg.get(f'{split}_dataloader') or {}).get('dataset')
-        leaves = list(_leaves(dataset_cfg)) if dataset_cfg else []
+        leaves = [leaf for leaf, _ in _leaves(dataset_cfg)] if dataset_cfg else []
         unchecked = [leaf for leaf in leaves if _is_read_without_check(leaf['type'])]
         found = [_read(DATASETS.build({**leaf, 'lazy_init': True})) for leaf in unchecked]
         missing = [finding for each in found for finding in each.missing]
@@ -185,20 +188,29 @@ def check_image(path: str, width: int, height: int) -> str:
 def _check_split(name: str, dataset_cfg: dict, progress: bool) -> SplitReport:
     report = SplitReport(name)
     entries: List[dict] = []
-    for leaf in _leaves(dataset_cfg):
+    for leaf, kept in _leaves(dataset_cfg):
+        if not _is_a(leaf['type'], BaseDetDataset):
+            raise ValueError(
+                f'{name}_dataloader: {leaf["type"]} is not a data set of detection, of which images and boxes could be '
+                'checked.'
+            )
         dataset = DATASETS.build({**leaf, 'lazy_init': True})
-        report.classes = tuple(dataset.metainfo['classes'])
+        classes = tuple(dataset.metainfo['classes'])
+        report.classes = report.classes or classes
+        if classes != report.classes:
+            text = f'{leaf["type"]} has the classes {classes}, but a data set before it {report.classes}'
+            report.problems.append(Finding(f'{name}_dataloader', text))
         found = _read(dataset)
-        entries += found.entries
         report.problems += [*found.problems, *found.missing, *found.filtered]
+        read = [entry for entry in found.entries if kept is None or entry['img_path'] in kept]
+        entries += read
+        for entry in read:
+            report.images.add(osp.realpath(entry['img_path']))
+            report.num_negatives += not entry['instances']
+            for instance in entry['instances']:
+                report.objects[classes[instance['bbox_label']]] += 1
+                report.num_difficult += instance['ignore_flag']
     report.problems = list(dict.fromkeys(report.problems))  # bad_box='raise' names a box twice
-
-    for entry in entries:
-        report.images.add(osp.realpath(entry['img_path']))
-        report.num_negatives += not entry['instances']
-        for instance in entry['instances']:
-            report.objects[report.classes[instance['bbox_label']]] += 1
-            report.num_difficult += instance['ignore_flag']
     report.problems += _check_images(name, entries, progress)
     return report
 
@@ -235,12 +247,12 @@ def _read(dataset: Any) -> _Contents:
 
 
 def _is_read_without_check(kind: Union[str, type]) -> bool:
+    return _is_a(kind, (CocoDataset, XMLDataset)) and not _is_a(kind, RaisesWhereNothingIsLeft)
+
+
+def _is_a(kind: Union[str, type], classes: Union[type, Tuple[type, ...]]) -> bool:
     cls = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return (
-        isinstance(cls, type)
-        and issubclass(cls, (CocoDataset, XMLDataset))
-        and not issubclass(cls, RaisesWhereNothingIsLeft)
-    )
+    return isinstance(cls, type) and issubclass(cls, classes)
 
 
 def _is_plain_coco(dataset: Any) -> bool:
@@ -271,15 +283,30 @@ def _check_images(name: str, entries: Sequence[dict], progress: bool) -> List[Fi
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _leaves(dataset_cfg: dict) -> Iterator[dict]:
-    """The data sets inside wrappers such as ConcatDataset and RepeatDataset."""
+def _leaves(dataset_cfg: dict, kept: Optional[Set[str]] = None) -> Iterator[Tuple[dict, Optional[Set[str]]]]:
+    """The data sets inside wrappers such as ConcatDataset and RepeatDataset.
+
+    With each come the paths of those of its images that a wrapper such as :class:`HeldOutSplit` keeps; ``None``: all.
+    """
     if 'datasets' in dataset_cfg:
         for inner in dataset_cfg['datasets']:
-            yield from _leaves(inner)
+            yield from _leaves(inner, kept)
     elif 'dataset' in dataset_cfg:
-        yield from _leaves(dataset_cfg['dataset'])
+        if _is_a(dataset_cfg['type'], DatasetSubset):
+            chosen = _paths_of(dataset_cfg)
+            kept = chosen if kept is None or chosen is None else kept & chosen
+        yield from _leaves(dataset_cfg['dataset'], kept)
     else:
-        yield dataset_cfg
+        yield dataset_cfg, kept
+
+
+def _paths_of(dataset_cfg: dict) -> Optional[Set[str]]:
+    """Of the images of a wrapper; ``None`` where its data cannot be read, which its own check then reports."""
+    try:
+        dataset = DATASETS.build(dataset_cfg)
+    except (BadDataError, ValueError, OSError):
+        return None
+    return {dataset.get_data_info(index)['img_path'] for index in range(len(dataset))}
 
 
 def _shared_images(reports: Sequence[SplitReport]) -> Iterator[Finding]:

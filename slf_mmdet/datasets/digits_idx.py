@@ -4,6 +4,7 @@ Whatever reads MNIST reads them. Each image is one of the scans that digits-VOC 
 random, in white on black. Training and test images show different scans.
 """
 
+import contextlib
 import struct
 from pathlib import Path
 from typing import Tuple, Union
@@ -12,6 +13,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from ..utils.checks import is_count, require
+from ..utils.files import whole_file
 from .digits_drawing import enlarge
 from .digits_voc import split_scans
 
@@ -43,11 +45,15 @@ def build_digits_idx(out_dir: Union[str, Path], num_train: int = 20000, num_test
     if there:
         raise FileExistsError(f'{out_dir} holds {there}. Nothing was changed: name another folder, or remove these.')
     out_dir.mkdir(parents=True, exist_ok=True)
+    contents = {}
     for stream, (split, name, count) in enumerate((('trainval', 'train', num_train), ('test', 't10k', num_test))):
         images, labels = _draw(split, count, np.random.default_rng([seed, stream]))
         head = struct.pack('>4i', IMAGES, *images.shape)
-        (out_dir / f'{name}-images-idx3-ubyte').write_bytes(head + images.tobytes())
-        (out_dir / f'{name}-labels-idx1-ubyte').write_bytes(struct.pack('>2i', LABELS, count) + labels.tobytes())
+        contents[f'{name}-images-idx3-ubyte'] = head + images.tobytes()
+        contents[f'{name}-labels-idx1-ubyte'] = struct.pack('>2i', LABELS, count) + labels.tobytes()
+    with contextlib.ExitStack() as stack:  # no file has its name before all are written
+        for file, content in contents.items():
+            stack.enter_context(whole_file(out_dir / file)).write_bytes(content)
     return out_dir
 
 

@@ -3,13 +3,15 @@
 from typing import Optional, Sequence, Union
 
 import numpy as np
+from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import DATASETS
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
 
 from ..utils.checks import is_count, is_number, require
 from .subset import DatasetSubset, built
 
 PARTS = ('train', 'held_out')
+SHARING = (MultiImageMixDataset, RepeatDataset, ClassBalancedDataset)  # several of their items see one image
 
 
 @DATASETS.register_module()
@@ -32,7 +34,8 @@ class HeldOutSplit(DatasetSubset):
         seed: >= 0, of the split.
 
     Raises:
-        ValueError: a setting is out of its range, or the data set has fewer than two images.
+        ValueError: a setting is out of its range, the data set has fewer than two images, or it is a wrapper that
+            repeats or mixes images, so that parts of it would share some: split the data set inside it.
     """
 
     def __init__(
@@ -52,6 +55,9 @@ class HeldOutSplit(DatasetSubset):
             require(right, owner, 'dataset', 'a config with a pipeline, where pipeline is given', dataset)
             dataset = {**dataset, 'pipeline': list(pipeline)}
         dataset = built(dataset)
+        right = not isinstance(dataset, SHARING)
+        wanted = 'one whose items are images of their own: split the data set inside it instead'
+        require(right, owner, 'dataset', wanted, type(dataset).__name__)
         total = len(dataset)
         require(total > 1, owner, f'the number of images of {type(dataset).__name__}', '>= 2', total)
         held_out = min(max(1, round(share * total)), total - 1)

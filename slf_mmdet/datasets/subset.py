@@ -22,6 +22,9 @@ class DatasetSubset(Subset):
     def __init__(self, dataset: BaseDataset, indices: Sequence[int]) -> None:
         super().__init__(dataset, list(indices))
 
+    def full_init(self) -> None:
+        """For wrappers; the data set is initialised already."""
+
     @property
     def metainfo(self) -> dict:
         """That of the data set."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..datasets.bpe import EOS, PAD
 from ..utils.optional import needs
+from .no_results import require_results
 
 if TYPE_CHECKING:
     from sacrebleu.metrics import BLEU
@@ -40,6 +41,7 @@ class BLEUMetric(BaseMetric):
 
     def compute_metrics(self, results: List[tuple]) -> Dict[str, float]:
         """``dict(BLEU=percent)``."""
+        require_results(self, results)
         predictions, targets = zip(*results)
         score = self.bleu.corpus_score(predictions, [targets])
         print_log(f'{score} {self.bleu.get_signature()}', logger='current')

@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric
 from scipy.optimize import linear_sum_assignment
 
 from ..utils.optional import needs
+from .no_results import require_results
 
 
 def clustering_accuracy(labels: np.ndarray, clusters: np.ndarray) -> float:
@@ -64,8 +65,7 @@ class ClusteringMetric(BaseMetric):
 
     def compute_metrics(self, results: List[Tuple[int, int]]) -> Dict[str, float]:
         """The three scores in [0, 1]; an ARI below chance is negative."""
-        if not results:
-            raise ValueError(f'{type(self).__name__}: the data set has no images to evaluate.')
+        require_results(self, results)
         labels, clusters = np.array(results).T
         if len(np.unique(labels)) < 2:
             raise ValueError(

@@ -9,6 +9,8 @@ from mmdet.utils import ConfigType
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from .no_results import require_results
+
 
 def psnr(restored: Tensor, true: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of two images with values from 0 to 1; inf where they are equal.
@@ -55,4 +57,5 @@ class RestorationMetric(BaseMetric):
 
     def compute_metrics(self, results: Sequence[Dict[str, float]]) -> Dict[str, float]:
         """The mean of each value."""
+        require_results(self, results)
         return {key: float(np.mean([values[key] for values in results])) for key in results[0]}

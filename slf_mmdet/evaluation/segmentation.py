@@ -8,6 +8,7 @@ from mmengine.evaluator import BaseMetric
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
 from ..utils.checks import is_number, require
+from .no_results import require_results
 
 
 def dice(predicted: np.ndarray, true: np.ndarray) -> float:
@@ -104,6 +105,7 @@ class SegmentationMetric(BaseMetric):
 
     def compute_metrics(self, results: List[List[Tuple[float, float]]]) -> Dict[str, float]:
         """``dice`` and ``hausdorff``, means over the classes; nan where nothing was there to be found or was found."""
+        require_results(self, results)
         table = np.asarray(results, float).reshape(len(results), -1, 2)
         by_class = _mean_of_present(table)
         names = [self.dataset_meta['classes'][index] for index in self._classes()]

@@ -6,6 +6,8 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
 
+from .no_results import require_results
+
 
 def squared_correlation(pred: np.ndarray, target: np.ndarray) -> float:
     r"""Pearson's :math:`r^2` in [0, 1]: the metric of the Merck molecular activity challenge.
@@ -55,5 +57,6 @@ class SquaredCorrelation(BaseMetric):
         self.results += [(float(sample['pred_value']), float(sample['gt_value'])) for sample in data_samples]
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
+        require_results(self, results)
         pred, target = np.array(results).T
         return dict(squared_correlation=squared_correlation(pred, target))

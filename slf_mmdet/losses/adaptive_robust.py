@@ -172,7 +172,7 @@ class AdaptiveRobustLoss(ReducedLoss):
         if alpha is None:
             self.alpha_logit = nn.Parameter(torch.zeros(num_channels))
         if scale is None:
-            start = math.log(math.expm1(initial_scale - min_scale))  # inverse of softplus
+            start = initial_scale - min_scale + math.log(-math.expm1(min_scale - initial_scale))  # inverse of softplus
             self.scale_logit = nn.Parameter(torch.full((num_channels,), start))
 
     @property

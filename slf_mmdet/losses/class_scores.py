@@ -63,7 +63,7 @@ def _check_probabilities(target: Tensor, sum_to_one: bool) -> None:
     what = 'A target of the shape of the prediction is class probabilities:'
     low, high = (float(value) for value in target.aminmax())
     if low < -_ROUNDING or high > 1 + _ROUNDING:
-        raise ValueError(f'{what} they must be from 0 to 1, found {low if low < 0 else high:g}.')
+        raise ValueError(f'{what} they must be from 0 to 1, found {low if low < -_ROUNDING else high:g}.')
     if sum_to_one:
         low, high = (float(value) for value in target.sum(-1).aminmax())
         if low < 1 - _ROUNDING or high > 1 + _ROUNDING:

@@ -20,7 +20,7 @@ def generalized_dice(probabilities: Tensor, masks: Tensor) -> Tensor:
         masks: g, ``(N, C, H, W)`` of 0 and 1.
 
     Returns:
-        ``(N,)``, in [0, 1].
+        ``(N,)``, in [0, 1]; 0 of an image without a pixel that counts.
     """
     areas = masks.sum((-2, -1))
     weights = torch.where(areas > 0, 1 / areas.square(), 0)
@@ -28,7 +28,8 @@ def generalized_dice(probabilities: Tensor, masks: Tensor) -> Tensor:
     weights = torch.where(areas > 0, weights, largest)
     overlap = (weights * (probabilities * masks).sum((-2, -1))).sum(1)
     total = (weights * (probabilities.sum((-2, -1)) + areas)).sum(1)
-    return 1 - 2 * overlap / total.clamp_min(torch.finfo(total.dtype).tiny)
+    loss = 1 - 2 * overlap / total.clamp_min(torch.finfo(total.dtype).tiny)
+    return torch.where(total > 0, loss, 0 * overlap)
 
 
 @MODELS.register_module()

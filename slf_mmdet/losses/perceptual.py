@@ -32,7 +32,7 @@ def gram_matrix(features: Tensor) -> Tensor:
         ``(N, C, C)``.
     """
     channels = features.flatten(2)
-    return channels @ channels.transpose(1, 2) / channels[0].numel()
+    return channels @ channels.transpose(1, 2) / features.shape[1:].numel()
 
 
 def style_distance(pred: Tensor, target: Tensor) -> Tensor:

@@ -72,17 +72,17 @@ class SoftAPLoss(nn.Module):
         """Computes the loss.
 
         Args:
-            average_precision: returns a scalar in [0, 1] with its graph. Not called in the warm-up.
+            average_precision: returns a scalar in [0, 1] with its graph. Not called in the warm-up, which is one of
+                training steps.
             like: of the device that the loss is on.
 
         Returns:
             A scalar in [0, ``loss_weight``], 0 in the warm-up.
         """
-        iteration = self.counter.value
         if self.training:
             self.counter.advance()
-        if iteration < self._warmup_iters():
-            return like.new_zeros(())
+            if self.counter.value <= self._warmup_iters():
+                return like.new_zeros(())
         with torch.autocast(like.device.type, enabled=False):
             return self.loss_weight * (1 - average_precision())
 

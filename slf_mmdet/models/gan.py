@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptConfigType
+from mmengine import dist
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
 from mmengine.structures import BaseDataElement
@@ -127,8 +128,12 @@ class GAN(BaseModel):
         return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
     def noise(self, count: int) -> Tensor:
-        """Standard normal vectors ``(count, noise_dim)`` from the global generator."""
-        return torch.randn(count, self._noise_dim, device=self.data_preprocessor.device)
+        """Standard normal vectors ``(count, noise_dim)`` from the global generator, others in each process.
+
+        Its state is the same in all processes, so that each draws for all of them.
+        """
+        shape = (dist.get_world_size(), count, self._noise_dim)
+        return torch.randn(shape, device=self.data_preprocessor.device)[dist.get_rank()]
 
     def seeded_noise(self, seeds: Sequence[int]) -> Tensor:
         """A standard normal vector for each seed >= 0, ``(len(seeds), noise_dim)``."""

@@ -1,9 +1,10 @@
 """Writing a YOLOv1 as ONNX, and comparing onnxruntime with PyTorch."""
 
+import inspect
 import time
 from pathlib import Path
 from statistics import median
-from typing import Callable, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 import torch
@@ -13,10 +14,14 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
+from ..utils.files import whole_file
+from ..utils.optional import needs
 from .exportable import ExportableYOLOV1
 
 OUTPUTS = ['boxes', 'scores']
 TOLERANCE = 1e-4
+# It would write the weights to a second file. Older torch has no such setting, and writes one
+NEW_EXPORTER = 'external_data' in inspect.signature(torch.onnx.export).parameters
 
 
 def build_model(config: str, checkpoint: Optional[str], options: dict) -> Tuple[ExportableYOLOV1, Tensor]:
@@ -28,14 +33,18 @@ def build_model(config: str, checkpoint: Optional[str], options: dict) -> Tuple[
         options: changes to the config.
 
     Raises:
-        ValueError: the config is not one of a YOLOv1, or its test pipeline does not resize.
+        ValueError: the config is not one of a YOLOv1, or its test pipeline does not resize to a size of its own.
     """
     cfg = Config.fromfile(config)
     cfg.merge_from_dict(options)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    sizes = [step['scale'] for step in cfg.test_dataloader.dataset.pipeline if step['type'] == 'Resize']
+    pipeline = ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline') or []
+    sizes = [step['scale'] for step in pipeline if step['type'] == 'Resize' and 'scale' in step]
     if not sizes:
-        raise ValueError(f'{config}: the test pipeline has no Resize, so the size of the input is not known.')
+        raise ValueError(
+            f'{config}: test_dataloader.dataset.pipeline has no Resize with a scale, so the size of the input is not '
+            'known.'
+        )
     model = ExportableYOLOV1(MODELS.build(cfg.model))
     if checkpoint is not None:
         load_checkpoint(model.detector, checkpoint, map_location='cpu')
@@ -44,11 +53,30 @@ def build_model(config: str, checkpoint: Optional[str], options: dict) -> Tuple[
 
 
 def export(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
-    """Writes the file; the number of images stays free."""
+    """Writes one file with all weights; the number of images stays free.
+
+    Raises:
+        ModuleNotFoundError: a package of the extra ``onnx`` is not installed.
+    """
+    with needs('The export', 'onnx', 'onnx'):
+        import onnx  # noqa: F401
+    if NEW_EXPORTER:
+        with needs('The export', 'onnxscript', 'onnx'):
+            import onnxscript  # noqa: F401
     path.parent.mkdir(parents=True, exist_ok=True)
     axes = {name: {0: 'batch'} for name in ('image', *OUTPUTS)}
     images = torch.cat([image, image])  # a batch of one would be taken for a constant
-    torch.onnx.export(model, (images,), str(path), input_names=['image'], output_names=OUTPUTS, dynamic_axes=axes)
+    settings: Dict[str, Any] = dict(external_data=False) if NEW_EXPORTER else {}
+    with whole_file(path) as partial:
+        torch.onnx.export(
+            model,
+            (images,),
+            str(partial),
+            input_names=['image'],
+            output_names=OUTPUTS,
+            dynamic_axes=axes,
+            **settings,
+        )
 
 
 def check(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
@@ -57,7 +85,8 @@ def check(model: ExportableYOLOV1, image: Tensor, path: Path) -> None:
     Raises:
         AssertionError: an output differs by more than the tolerance.
     """
-    import onnxruntime
+    with needs('The check', 'onnxruntime', 'onnx'):
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 from mmengine.config import Config
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..comparison import BalancerArm, parse_parts, with_parts
@@ -34,11 +35,7 @@ def probe(args: argparse.Namespace, options: Dict[str, Any]) -> Verdict:
     found = measure(cfg, arms[0], args.checkpoint, args.iters, args.batches)
     verdict = judge(found)
     console = Console()
-    console.print(table(found))
-    console.print(summary(found), highlight=False)
-    console.print(f'[bold]{verdict.text}[/bold]', highlight=False)
-    if verdict.outcome is Outcome.WORTH_COMPARING:
-        console.print(compare_command(args), soft_wrap=True, highlight=False)
+    show(found, verdict, args, console)
     out = Path(args.out or Path('work_dirs') / 'probe' / Path(args.config).stem)
     out.mkdir(parents=True, exist_ok=True)
     values = {
@@ -48,8 +45,17 @@ def probe(args: argparse.Namespace, options: Dict[str, Any]) -> Verdict:
     result = dict(values, cost=found.cost, moved=found.moved, verdict=verdict.outcome.value, text=verdict.text)
     (out / 'probe.json').write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
     draw(found, Path(args.config).stem).savefig(out / 'probe.png', dpi=120)
-    console.print(f'Written: {out / "probe.json"} {out / "probe.png"}', soft_wrap=True, highlight=False)
+    console.print(f'Written: {out / "probe.json"} {out / "probe.png"}', soft_wrap=True, highlight=False, markup=False)
     return verdict
+
+
+def show(found: Measurement, verdict: Verdict, args: argparse.Namespace, console: Console) -> None:
+    """Prints the table, what it says, and the command that comes next."""
+    console.print(table(found))
+    console.print(summary(found), highlight=False, markup=False)
+    console.print(verdict.text, style='bold', highlight=False, markup=False)
+    if verdict.outcome is Outcome.WORTH_COMPARING:
+        console.print(compare_command(args), soft_wrap=True, highlight=False, markup=False)
 
 
 def table(found: Measurement) -> Table:
@@ -60,7 +66,7 @@ def table(found: Measurement) -> Table:
     for i, part in enumerate(found.parts):
         lost = '' if found.ap_lost is None else f'{found.ap_lost[i]:.3f} ± {found.ap_lost_error[i]:.3f}'  # type: ignore[index]
         shown.add_row(
-            part,
+            escape(part),
             f'{found.losses[i]:.4g}',
             _number(found.gradient_norms, i),
             lost,

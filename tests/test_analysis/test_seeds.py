@@ -35,7 +35,8 @@ def test_a_log_is_named_by_its_work_dir(tmp_path):
     log = tmp_path / 'slf_seed12' / '20260101_000000' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
     log.touch()
-    assert group_by_seed([log, Path('out/slf_seed3')]) == {'slf': [log, Path('out/slf_seed3')]}
+    other = tmp_path / 'slf_seed3'
+    assert group_by_seed([log, other]) == {'slf': [log, other]}
 
 
 def test_names_without_a_seed_stay_as_they_are():

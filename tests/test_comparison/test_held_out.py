@@ -1,12 +1,13 @@
 """Choices on training images that are held out."""
 
 import pytest
-from mmdet.registry import DATASETS
+import torch
+from mmdet.registry import DATASETS, METRICS
 from mmengine.config import Config
 
 from slf_mmdet.comparison.held_out import on_held_out
 
-from ..helpers import DIGITS_SLF
+from ..helpers import CONFIGS, DIGITS_SLF
 
 
 @pytest.fixture
@@ -54,3 +55,39 @@ def test_a_config_without_a_test(cfg):
         cfg.pop(key)
     changed = on_held_out(cfg, 0.25)
     assert changed.test_cfg == dict(type='TestLoop') and changed.test_dataloader == changed.val_dataloader
+
+
+def test_wrappers_stay_around_the_images_to_train_with(cfg):
+    """A mosaic of the held-out images would show them in the training."""
+    inner = dict(cfg.train_dataloader.dataset)
+    mosaic = dict(type='mmdet.MultiImageMixDataset', dataset=inner, pipeline=[dict(type='Mosaic', img_scale=(64, 64))])
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=mosaic)
+    changed = on_held_out(cfg, 0.25)
+    train, val = (changed[f'{split}_dataloader'].dataset for split in ('train', 'val'))
+    assert train.type == 'RepeatDataset' and train.dataset.type == 'mmdet.MultiImageMixDataset'
+    assert not names(train.dataset.dataset) & names(val)
+    assert len(names(train.dataset.dataset)) + len(names(val)) == len(names(inner))
+
+
+def test_coco_metric_takes_the_ground_truth_of_the_held_out_images(digits, monkeypatch):
+    monkeypatch.chdir(digits)
+    cfg = Config.fromfile(CONFIGS / 'digits/mask-rcnn_r18-slim_fpn_1xb8-12e_digits-112px.py')
+    changed = on_held_out(cfg, 0.25)
+    dataset = DATASETS.build(changed.val_dataloader.dataset)
+    metric = METRICS.build(changed.val_evaluator)
+    metric.dataset_meta = dataset.metainfo
+    for index in range(len(dataset)):
+        sample = dataset[index]['data_samples']
+        found = sample.gt_instances
+        masks = torch.from_numpy(found.masks.to_ndarray()).bool()
+        found = dict(bboxes=found.bboxes.tensor, labels=found.labels, scores=torch.ones(len(found)), masks=masks)
+        metric.process(None, [dict(sample.to_dict(), pred_instances=found)])
+    scores = metric.evaluate(len(dataset))
+    assert scores['coco/bbox_mAP'] == 1 and scores['coco/segm_mAP'] > 0.9  # polygons become pixels
+    assert cfg.val_evaluator.ann_file and 'instances' not in cfg.val_dataloader.dataset.pipeline[-1].meta_keys
+
+
+def test_other_files_of_ground_truth_are_refused(cfg):
+    cfg.val_evaluator = [dict(type='VOCMetric'), dict(type='LVISMetric', ann_file='lvis.json')]
+    with pytest.raises(ValueError, match=r"val_evaluator must be CocoMetric .*--held-out.*\['LVISMetric'\]"):
+        on_held_out(cfg, 0.25)

@@ -210,3 +210,32 @@ def test_exit_code(good, check_tool):
 def test_missing_folder(check_tool):
     code, printed = check_tool('elsewhere/')
     assert code == 1 and "'elsewhere/' does not exist (config key 'data_root'" in printed
+
+
+def test_parts_of_a_split_share_no_image(good):
+    split = dict(type='HeldOutSplit', dataset=leaf(good, 'trainval'), share=0.3)
+    cfg = config(good)
+    cfg.train_dataloader.dataset = dict(split, part='train')
+    cfg.val_dataloader.dataset = dict(split, part='held_out')
+    report = check(cfg, 'train', 'val')
+    assert [len(each.images) for each in report.splits] == [2, 1]
+    assert not [finding for finding in report.problems if 'is used for training and for' in finding.reason]
+    cfg.val_dataloader.dataset = leaf(good, 'trainval')
+    assert len([f for f in check(cfg, 'train', 'val').problems if 'is used for training and for' in f.reason]) == 2
+
+
+@pytest.mark.parametrize('order', [1, -1])
+def test_members_of_other_classes_are_counted_by_their_own_names(good, order):
+    fewer = leaf(good, 'trainval', metainfo=dict(classes=('cow', 'dog', 'cat')))
+    cfg = config(good)
+    members = [leaf(good, 'trainval'), fewer][::order]
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=members)
+    report = check(cfg, 'train')
+    assert report.splits[0].objects == dict(dog=4, cat=2, cow=2)
+    assert any('but a data set before it' in finding.reason for finding in report.problems)
+
+
+def test_other_tasks_are_refused_by_name():
+    text = dict(type='ParallelTextDataset', data_root='nowhere', source_file='a', target_file='b')
+    with pytest.raises(ValueError, match='train_dataloader: ParallelTextDataset is not a data set of detection'):
+        check(Config(dict(train_dataloader=dict(dataset=text))), 'train')

@@ -92,6 +92,10 @@ FAULTS = {
     ),
     'box of NaN': (put('annotations', 0, bbox=[1, float('nan'), 5, 5]), 'id 1 must have a bbox of four numbers'),
     'no area': (lambda content: content['annotations'][0].pop('area'), 'the annotation of id 1 must have an area'),
+    'flat polygon': (
+        lambda content: content['annotations'][0].update(segmentation=[0, 0, 10, 0, 10, 10]),
+        'must have a segmentation that is a list of polygons, each a list: [[x1, y1, x2, y2, x3, y3]]',
+    ),
     'no object': (
         lambda content: content['annotations'].clear(),
         "holds not one object in its 2 image(s); the classes of the config are 'cat', 'dog'",

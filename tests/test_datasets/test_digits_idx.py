@@ -66,3 +66,19 @@ def test_wrong_parameters(setting, value, tmp_path):
     with pytest.raises(ValueError, match=f'digits_idx: {setting} must be an integer >= .*found {value}'):
         build_digits_idx(tmp_path, **{setting: value})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_build_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    draw = digits_idx._draw
+
+    def interrupted(split, *args):
+        if split == 'test':
+            raise KeyboardInterrupt
+        return draw(split, *args)
+
+    monkeypatch.setattr(digits_idx, '_draw', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_digits_idx(tmp_path, num_train=6, num_test=2)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert len(list(build_digits_idx(tmp_path, num_train=6, num_test=2).iterdir())) == 4

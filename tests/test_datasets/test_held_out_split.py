@@ -10,11 +10,17 @@ CONFIG = CONFIGS / 'slf/slf_validation_yolov1_nano_1xb16-12e_digits-112px.py'
 
 
 @pytest.fixture
-def split(digits):
-    """A function that builds a part of 64 images of the digits."""
+def whole(digits):
+    """Config of 64 images of the digits."""
     cfg = Config.fromfile(CONFIGS / 'yolov1/yolov1_nano_1xb16-12e_digits-112px.py').train_dataloader.dataset
     cfg.data_root = str(digits / cfg.data_root) + '/'
-    return lambda **settings: DATASETS.build(dict(type='HeldOutSplit', dataset=cfg, **settings))
+    return cfg
+
+
+@pytest.fixture
+def split(whole):
+    """A function that builds a part of them."""
+    return lambda **settings: DATASETS.build(dict(type='HeldOutSplit', dataset=whole, **settings))
 
 
 def paths(dataset):
@@ -73,3 +79,24 @@ def test_the_config_keeps_the_validation_images_out_of_training(digits):
 def test_wrong_settings(split, wrong, message):
     with pytest.raises(ValueError, match=message):
         split(**wrong)
+
+
+@pytest.mark.parametrize(
+    'wrapper',
+    [
+        dict(type='RepeatDataset', times=3),
+        dict(type='ClassBalancedDataset', oversample_thr=0.5),
+        dict(type='MultiImageMixDataset', pipeline=[dict(type='Mosaic', img_scale=(64, 64))]),
+    ],
+    ids=lambda wrapper: wrapper['type'],
+)
+def test_wrappers_go_around_it(whole, wrapper):
+    """Inside it they would bring images that are held out into the training."""
+    half = dict(type='HeldOutSplit', dataset=whole, share=0.5)
+    around = DATASETS.build(dict(wrapper, dataset=half))
+    assert len(around) >= 32 and around.metainfo['classes'][0] == 'zero'
+    inside = dict(wrapper, dataset=whole)
+    with pytest.raises(ValueError, match=f'split the data set inside it instead, found {wrapper["type"]!r}'):
+        DATASETS.build(dict(type='HeldOutSplit', dataset=inside))
+    both = DATASETS.build(dict(type='ConcatDataset', datasets=[half, dict(half, part='held_out')]))
+    assert len(both) == 64

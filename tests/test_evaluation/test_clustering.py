@@ -64,7 +64,7 @@ def test_images_of_one_class_only():
 
 
 def test_no_images():
-    with pytest.raises(ValueError, match='ClusteringMetric: the data set has no images'):
+    with pytest.raises(ValueError, match='ClusteringMetric: the data set has nothing'):
         evaluate([], [])
 
 
@@ -77,3 +77,13 @@ def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, 'sklearn.metrics', None)
     with pytest.raises(ImportError, match=r"needs scikit-learn: pip install 'slf-mmdet\[cluster\]'"):
         METRICS.build(CONFIG)
+
+
+@pytest.mark.parametrize(
+    'kind', ['ClusteringMetric', 'BLEUMetric', 'SquaredCorrelation', 'RestorationMetric', 'SegmentationMetric']
+)
+def test_an_evaluation_of_nothing_says_so(kind):
+    metric = METRICS.build(dict(type=kind))
+    metric.dataset_meta = dict(classes=('background', 'one'))
+    with pytest.raises(ValueError, match=f'{kind}: the data set has nothing to evaluate'):
+        metric.compute_metrics([])

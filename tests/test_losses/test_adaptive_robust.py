@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-from slf_mmdet.losses import general_robust, robust_nll
+from slf_mmdet.losses import AdaptiveRobustLoss, general_robust, robust_nll
 from slf_mmdet.losses.adaptive_robust import log_partition
 
 from . import numpy_losses
@@ -160,3 +160,9 @@ def test_wrong_settings(wrong, message):
 def test_wrong_number_of_channels():
     with pytest.raises(ValueError, match=r'num_channels=4, found predictions of shape \(2, 3\)'):
         MODELS.build(dict(type='AdaptiveRobustLoss', num_channels=4))(torch.zeros(2, 3), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize('scale', [1e-3, 1.0, 1000.0])
+def test_the_scale_starts_where_it_is_set(scale):
+    loss = AdaptiveRobustLoss(1, initial_scale=scale)
+    assert loss.scale.item() == pytest.approx(scale, rel=1e-5)

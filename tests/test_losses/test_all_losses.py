@@ -128,6 +128,13 @@ def test_probabilities_out_of_range_are_errors(config, value, found):
         build(config)(logits(), target)
 
 
+def test_the_probability_at_fault_is_named():
+    target = torch.eye(C)[LABELS]
+    target[0, 0], target[1, 1] = -0.005, 1.5  # the first is rounding
+    with pytest.raises(ValueError, match='they must be from 0 to 1, found 1.5'):
+        build(dict(type='BiTemperedLoss'))(logits(), target)
+
+
 @pytest.mark.parametrize('kind', ['SmoothZeroOneLoss', 'BiTemperedLoss'])
 def test_probabilities_of_exclusive_classes_sum_to_one(kind):
     target = torch.eye(C)[LABELS]

@@ -116,3 +116,7 @@ def test_errors():
     assert isinstance(loss, PerceptualLoss)
     with pytest.raises(ValueError, match=r"\['features.4'\] .* give no feature map.* consists of features.4.squeeze"):
         loss(images(), images())
+
+
+def test_the_gram_matrix_of_no_images_is_empty():
+    assert gram_matrix(torch.zeros(0, 3, 4, 5)).shape == (0, 3, 3)

@@ -231,7 +231,7 @@ def test_two_processes_train_one_gan(tmp_path):
     """Each has images and noise of its own; their gradients are averaged, so that the networks stay the same."""
     first, second = run_in_two(two_gans.process, tmp_path / 'result')
     start = two_gans.gan().state_dict()
-    alone = [two_gans.train(two_gans.gan(), rank, steps=1) for rank in range(2)]
+    alone = [two_gans.train(two_gans.gan_of(rank), rank, steps=1) for rank in range(2)]
     for key, value in first['often'].items():
         assert torch.equal(value, second['often'][key]), key
         # A constant added to all scores changes neither E D(G(z)) - E D(x) nor the gradient of D

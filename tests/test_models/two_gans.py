@@ -21,6 +21,13 @@ def gan():
     )
 
 
+def gan_of(rank):
+    """Draws the noise that the process does."""
+    model = gan()
+    model.noise = lambda count: torch.randn(2, count, 5)[rank]
+    return model
+
+
 def optimizers(model):
     sgd = dict(optimizer=dict(type='SGD', lr=0.1))
     return build_optim_wrapper(model, dict(constructor='OptimPerModule', generator=sgd, discriminator=sgd))
@@ -29,9 +36,10 @@ def optimizers(model):
 def train(model, rank, steps):
     """Steps on images and noise of a process; returns the parameters by the names of the plain model."""
     wrapper = optimizers(model)
-    torch.manual_seed(rank)
+    torch.manual_seed(0)  # as mmengine does, the same in all processes
+    generator = torch.Generator().manual_seed(rank)
     for _ in range(steps):
-        images = torch.randint(256, (4, 1, 8, 8), dtype=torch.uint8)
+        images = torch.randint(256, (4, 1, 8, 8), dtype=torch.uint8, generator=generator)
         model.train_step(dict(inputs=list(images)), wrapper)
     state = {key.replace('module.', ''): value for key, value in model.state_dict().items()}
     return {key: value for key, value in state.items() if key.endswith(('weight', 'bias'))}

@@ -1,12 +1,15 @@
 """The verdict on measurements whose right answer is plain, and the weights that SLF would move to."""
 
+import argparse
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from slf_mmdet.probe import Measurement, judge
+from slf_mmdet.probe.command import show
 from slf_mmdet.probe.measure import weights_of_slf
 from slf_mmdet.probe.verdict import Outcome
 from slf_mmdet.slf import DeltaAP, decision_loss
@@ -97,3 +100,13 @@ def test_measuring_iterations_are_those_of_the_signal(length, monkeypatch):
     for _ in range(length):
         signal.costs(None, torch.ones(2), torch.ones(2))
     assert measuring_iterations(length) == len(measured)
+
+
+def test_brackets_are_shown_as_they_are(capsys):
+    """Rich would take them for styles."""
+    found = dataclasses.replace(FOUND, parts=('cls[a-z]', '[/box]'))
+    args = argparse.Namespace(config='c.py', parts=['rpn=loss_rpn_[a-z]+'], cfg_options=['model.x=[1,2]'])
+    show(found, judge(found), args, Console(width=300))
+    printed = capsys.readouterr().out
+    assert "'rpn=loss_rpn_[a-z]+' --cfg-options 'model.x=[1,2]'" in printed
+    assert printed.count('[/box]') == 1 and printed.count('cls[a-z]') == 2  # the row, and the verdict

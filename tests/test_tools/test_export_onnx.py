@@ -46,6 +46,7 @@ def test_equals_pytorch(small_yolo, tmp_path, capsys):
     config, checkpoint, detector, pixels = small_yolo
     run_tool(config, checkpoint, '--out', tmp_path / 'new/yolo.onnx', '--check')
     assert 'equal to PyTorch' in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['yolo.onnx']  # weights included
 
     import onnxruntime
 
@@ -73,6 +74,14 @@ def test_equals_pytorch(small_yolo, tmp_path, capsys):
 def test_only_yolov1_can_be_exported():
     with pytest.raises(ValueError, match='only a detector with a YOLOV1Head .*, found Linear'):
         ExportableYOLOV1(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(
+    'config', ['translation/lstm-1_ce_1xb128-20e_multi30k-de-en.py', 'graphs/fc_mse_1xb200-40e_dpp4.py']
+)
+def test_config_without_a_size(config, tmp_path):
+    with pytest.raises(SystemExit, match='pipeline has no Resize with a scale, so the size of the input is not known'):
+        run_tool(CONFIGS / config, '--out', tmp_path / 'x.onnx')
 
 
 def test_wrong_config_is_named(tmp_path):

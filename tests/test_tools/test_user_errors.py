@@ -1,5 +1,6 @@
 """Errors of the user are one paragraph without a traceback: exit code 2 for wrong arguments, 1 for a failure."""
 
+import importlib
 import json
 import os
 from pathlib import Path
@@ -113,6 +114,25 @@ def test_demo_ends_as_its_step_does(tmp_path):
 def test_wrong_arguments(run_tool, tool):
     done = run_tool(tool, '--no-such-option', check=False)
     assert done.returncode == 2 and 'usage:' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('command', 'args', 'message'),
+    [
+        ('draw', ['c.py', 'x.pth', '--num', '0'], '--num must be >= 1, found 0'),
+        ('decisions', ['c.py', 'x.pth', '--num', '0'], '--num must be >= 1, found 0'),
+        ('benchmark', ['c.py', '--threads', '-1'], '--threads must be >= 1, found -1'),
+        ('benchmark', ['c.py', '--rounds', '0'], '--rounds must be >= 1, found 0'),
+        ('benchmark', ['c.py', '--size', '0', '9'], '--size must be >= 1, found 0 9'),
+        ('report', ['run', '--pictures', '-1'], '--pictures must be >= 0, found -1'),
+        ('report', [__file__], 'work_dir must be the folder of a run, found the file'),
+    ],
+)
+def test_numbers_that_are_out_of_range(command, args, message, capsys):
+    module = importlib.import_module(f'slf_mmdet.commands.{command}')
+    with pytest.raises(SystemExit) as end:
+        module.main(args)
+    assert end.value.code == 2 and message in capsys.readouterr().err
 
 
 # Which errors are the user's

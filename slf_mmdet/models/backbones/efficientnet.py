@@ -144,11 +144,16 @@ class EfficientNetBackbone(BaseModule):
 
     def _cached(self, x: Tensor) -> List[Tensor]:
         paths = [self._path(image) for image in x]
-        found: List[Any] = [torch.load(path, weights_only=True) if path.exists() else None for path in paths]
+        # Files do not depend on the device and the precision of the run that wrote them
+        found: List[Any] = [
+            torch.load(path, map_location='cpu', weights_only=True) if path.exists() else None for path in paths
+        ]
         absent = [index for index, maps in enumerate(found) if maps is None]
         if absent:
-            for index, *maps in zip(absent, *self._run_frozen(x[absent])):
-                found[index] = [each.contiguous() for each in maps]
+            with torch.autocast(x.device.type, enabled=False):
+                computed = self._run_frozen(x[absent].float())
+            for index, *maps in zip(absent, *computed):
+                found[index] = [each.cpu().clone(memory_format=torch.contiguous_format) for each in maps]
                 _write(paths[index], found[index])
         formats = torch.channels_last if self.channels_last else torch.contiguous_format
         return [torch.stack(maps).to(x.device).contiguous(memory_format=formats) for maps in zip(*found)]

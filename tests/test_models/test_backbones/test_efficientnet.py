@@ -79,6 +79,20 @@ def test_kept_maps_are_the_computed_ones(weights, images, tmp_path, out_stages, 
     assert len(cached(images)) == len(out_stages)
 
 
+def test_kept_maps_do_not_depend_on_the_run_that_wrote_them(weights, images, tmp_path):
+    settings = dict(out_stages=(4, 6), frozen_stages=6)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        built(weights, cache_dir=str(tmp_path / 'amp'), **settings)(images)
+    built(weights, cache_dir=str(tmp_path / 'nchw'), channels_last=False, **settings)(images)
+    read = built(weights, cache_dir=str(tmp_path / 'amp'), **settings)
+    torch.testing.assert_close(read(images)[0], built(weights, **settings)(images)[0], rtol=1e-4, atol=1e-5)
+    for path in tmp_path.glob('*/*/*.pth'):
+        maps = torch.load(path, weights_only=True)
+        assert all(each.dtype == torch.float32 for each in maps)
+        # Of one image, not of the batch that it came in
+        assert path.stat().st_size < 4 * sum(each.numel() for each in maps) + 4000
+
+
 def test_every_version_of_an_image_has_maps_of_its_own(weights, images, tmp_path):
     cached = built(weights, out_stages=(4, 6), frozen_stages=6, cache_dir=str(tmp_path)).eval()
     flipped = images.flip(3)
