@@ -22,7 +22,7 @@ import shutil
 import statistics
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import matplotlib
 
@@ -35,6 +35,7 @@ from slf_mmdet.comparison.verdict import SIGNIFICANT, confidence_interval, holm,
 
 RESULTS = Path(__file__).resolve().parent
 DOCS = RESULTS.parent / 'docs'
+README = RESULTS.parent / 'README.md'
 PAGE = DOCS / 'results.md'
 PROBE_PAGE = DOCS / 'probe.md'
 BALANCERS_PAGE = DOCS / 'balancers.md'
@@ -83,17 +84,23 @@ def read_curves(path: Path, metric: str) -> Dict[str, Dict[int, Curve]]:
 
 
 def find_effects(beds: Sequence[Dict[str, Any]], arm: str) -> List[Effect]:
-    """One effect for each bed that has the arm, with Holm's correction over them."""
+    """One effect for each bed that has the arm, with Holm's correction over them.
+
+    Learning curves are kept of the arms of its first comparison only.
+    """
     effects = []
     for bed in beds:
         folder = RESULTS / 'beds' / bed['name']
         values = read_values(folder / 'comparison.csv', bed['metric'])
+        first = next(iter(values))
+        values.update(more_values(bed))
         if arm not in values:
             continue
-        first = next(iter(values))
         seeds = sorted(set(values[first]) & set(values[arm]))
         curves = read_curves(folder / 'comparison_curves.csv', bed['metric'])
-        reach, own = (time_to_reach(curves[each], curves[first]) for each in (arm, first))
+        reach = own = None
+        if arm in curves:
+            reach, own = (time_to_reach(curves[each], curves[first]) for each in (arm, first))
         pair = ([values[each][seed] for seed in seeds] for each in (first, arm))
         effects.append(Effect(bed, arm, *pair, reach, own))
     adjusted = holm([p_value(each.differences) for each in effects])
@@ -108,23 +115,57 @@ def table(effects: Sequence[Effect]) -> str:
         '|---|---:|---:|---:|---:|---:|---:|---|',
     ]
     for each in effects:
-        low, high = interval_of(each)
         reach = ', '.join(_share(value) for value in (each.reach, each.own_reach))
-        cells = [
-            f'[{each.bed["title"]}](../{each.bed["config"]})',
-            str(len(each.first)),
-            *map(_mean_and_deviation, (each.first, each.second)),
-            f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})',
-            _p_value(each.adjusted),
-            reach,
-            each.verdict,
-        ]
+        lines.append(f'| {" | ".join([*_cells(each), reach, each.verdict])} |')
+    return '\n'.join([*lines, '', _mean_sentence(effects)])
+
+
+def average_precision_table(effects: Sequence[Effect]) -> str:
+    """Static weights with average precision as one more part, in Markdown."""
+    lines = [
+        '| benchmark | n | static | with the part | difference, 95 % | p (Holm) | verdict |',
+        '|---|---:|---:|---:|---:|---:|---|',
+    ]
+    lines += [f'| {" | ".join([*_cells(each), each.verdict])} |' for each in effects]
+    return '\n'.join([*lines, '', _mean_sentence(effects)])
+
+
+def readme_table(arms: Mapping[str, Sequence[Effect]]) -> str:
+    """Static weights and the differences of some arms, title -> effects, to one digit, in Markdown."""
+    lines = [f'| detector | static weights | {" | ".join(arms)} |', f'|---|---:|{"---:|" * len(arms)}']
+    by_bed = {title: {each.bed['name']: each for each in effects} for title, effects in arms.items()}
+    for each in next(iter(arms.values())):
+        cells = [f'[{each.bed["title"]}]({each.bed["config"]})', _mean_and_deviation(each.first, 1)]
+        for found in by_bed.values():
+            effect = found.get(each.bed['name'])
+            text = '' if effect is None else _difference(effect, 1)
+            significant = effect is not None and effect.adjusted < SIGNIFICANT
+            cells.append(f'**{text}**' if significant else text)
         lines.append(f'| {" | ".join(cells)} |')
-    mean, low, high = mean_over_beds(effects)
-    lines.append(
-        f'\nMean of the differences over the {len(effects)} benchmarks: {mean:+.2f} ({low:+.2f}, {high:+.2f}).'
-    )
+    means = [f'{mean:+.1f} ({low:+.1f}, {high:+.1f})' for mean, low, high in map(mean_over_beds, arms.values())]
+    lines.append(f'| mean | | {" | ".join(means)} |')
     return '\n'.join(lines)
+
+
+def _cells(each: Effect) -> List[str]:
+    return [
+        f'[{each.bed["title"]}](../{each.bed["config"]})',
+        str(len(each.first)),
+        *map(_mean_and_deviation, (each.first, each.second)),
+        _difference(each),
+        _p_value(each.adjusted),
+    ]
+
+
+def _difference(each: Effect, digits: int = 2) -> str:
+    numbers = (statistics.fmean(each.differences), *interval_of(each))
+    mean, low, high = (f'{round(number, digits) + 0.0:+.{digits}f}' for number in numbers)  # no -0.0
+    return f'{mean} ({low}, {high})'
+
+
+def _mean_sentence(effects: Sequence[Effect]) -> str:
+    mean, low, high = mean_over_beds(effects)
+    return f'Mean of the differences over the {len(effects)} benchmarks: {mean:+.2f} ({low:+.2f}, {high:+.2f}).'
 
 
 def mean_over_beds(effects: Sequence[Effect]) -> Tuple[float, float, float]:
@@ -149,10 +190,8 @@ def probe_table(effects: Sequence[Effect]) -> str:
     for each in effects:
         path = RESULTS / 'beds' / each.bed['name'] / 'probe.json'
         found = json.loads(path.read_text(encoding='utf-8'))
-        low, high = interval_of(each)
-        measured = f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})'
         title = f'[{each.bed["title"]}](../{each.bed["config"]})'
-        lines.append(f'| {title} | {found["moved"]:.0%} | {found["verdict"]} | {measured} |')
+        lines.append(f'| {title} | {found["moved"]:.0%} | {found["verdict"]} | {_difference(each)} |')
     return '\n'.join(lines)
 
 
@@ -168,11 +207,14 @@ def arms_table(bed: Dict[str, Any]) -> str:
     lines = ['| arm | n | mAP | difference to static, 95 % | p (Holm) |', '|---|---:|---:|---:|---:|']
     lines.append(f'| `{first}` | {len(by_seed[first])} | {_mean_and_deviation(by_seed[first])} | | |')
     for each, p in sorted(zip(effects, adjusted), key=lambda pair: -statistics.fmean(pair[0].second)):
-        low, high = interval_of(each)
-        difference = f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})'
-        lines.append(
-            f'| `{each.arm}` | {len(each.second)} | {_mean_and_deviation(each.second)} | {difference} | {_p_value(p)} |'
-        )
+        cells = [
+            f'`{each.arm}`',
+            str(len(each.second)),
+            _mean_and_deviation(each.second),
+            _difference(each),
+            _p_value(p),
+        ]
+        lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)
 
 
@@ -180,35 +222,6 @@ def more_values(bed: Dict[str, Any]) -> Dict[str, Dict[int, float]]:
     """As :func:`read_values`, of the further arms of a bed."""
     path = RESULTS / 'beds' / bed['name'] / 'more_arms.csv'
     return read_values(path, bed['metric']) if path.is_file() else {}
-
-
-def average_precision_table(beds: Sequence[Dict[str, Any]]) -> str:
-    """Static weights with average precision as one more part, of the beds that have this arm, in Markdown."""
-    effects = []
-    for bed in beds:
-        found = more_values(bed).get('ap')
-        if found:
-            first = read_values(RESULTS / 'beds' / bed['name'] / 'comparison.csv', bed['metric'])['static']
-            effects.append(
-                Effect(bed, 'ap', *([each[seed] for seed in sorted(first)] for each in (first, found)), None)
-            )
-    lines = [
-        '| benchmark | n | static | with the part | difference, 95 % | p (Holm) |',
-        '|---|---:|---:|---:|---:|---:|',
-    ]
-    for each, p in zip(effects, holm([p_value(each.differences) for each in effects])):
-        low, high = interval_of(each)
-        cells = [
-            f'[{each.bed["title"]}](../{each.bed["config"]})',
-            str(len(each.first)),
-            *map(_mean_and_deviation, (each.first, each.second)),
-            f'{statistics.fmean(each.differences):+.2f} ({low:+.2f}, {high:+.2f})',
-            _p_value(p),
-        ]
-        lines.append(f'| {" | ".join(cells)} |')
-    mean, low, high = mean_over_beds(effects)
-    lines.append(f'\nMean of the differences: {mean:+.2f} ({low:+.2f}, {high:+.2f}).')
-    return '\n'.join(lines)
 
 
 def tasks_table(task: Dict[str, Any]) -> str:
@@ -249,9 +262,7 @@ def tasks_table(task: Dict[str, Any]) -> str:
         cells += ['', '']
         if arm != base:
             effect, p = next(pair for pair in zip(effects, adjusted) if pair[0].arm == arm)
-            numbers = (statistics.fmean(effect.differences), *interval_of(effect))
-            mean, low, high = (f'{number:+.{first["digits"]}f}' for number in numbers)
-            cells[-2:] = [f'{mean} ({low}, {high})', _p_value(p)]
+            cells[-2:] = [_difference(effect, first['digits']), _p_value(p)]
         lines.append(f'| {title} | {" | ".join(cells)} |')
     return '\n'.join(lines)
 
@@ -275,19 +286,23 @@ def interval_of(effect: Effect) -> Tuple[float, float]:
     return found
 
 
-def draw_forest(effects: Sequence[Effect], path: Path) -> None:
-    """Differences with their intervals, a line for each bed."""
-    figure, axes = plt.subplots(figsize=(7, 1 + 0.4 * len(effects)), layout='constrained')
-    for index, each in enumerate(effects):
-        low, high = interval_of(each)
-        axes.plot([low, high], [index, index], color='C0')
-        axes.plot(statistics.fmean(each.differences), index, 's', color='C0')
-        axes.scatter(each.differences, [index] * len(each.differences), color='0.6', s=9, zorder=3)
+def draw_forest(arms: Mapping[str, Sequence[Effect]], path: Path) -> None:
+    """Differences of some arms, title -> effects, with their intervals, a line for each bed and arm."""
+    titles = [each.bed['title'] for each in next(iter(arms.values()))]
+    figure, axes = plt.subplots(figsize=(7, 1 + 0.5 * len(titles)), layout='constrained')
+    for number, (arm, effects) in enumerate(arms.items()):
+        for each in effects:
+            line = titles.index(each.bed['title']) + 0.3 * (number - (len(arms) - 1) / 2)
+            axes.plot(interval_of(each), [line, line], color=f'C{number}')
+            label = arm if each is effects[0] else None
+            axes.plot(statistics.fmean(each.differences), line, 's', color=f'C{number}', label=label)
+            axes.scatter(each.differences, [line] * len(each.differences), color='0.6', s=9, zorder=3)
     axes.axvline(0, color='0.5', linewidth=1)
-    axes.set_yticks(range(len(effects)), [each.bed['title'] for each in effects])
+    axes.set_yticks(range(len(titles)), titles)
     axes.invert_yaxis()
-    axes.set_xlabel('mAP gained by SLF: mean, 95 % interval, seeds')
+    axes.set_xlabel('mAP gained over static weights: mean, 95 % interval, seeds')
     axes.grid(axis='x', alpha=0.3)
+    axes.legend(fontsize='small')
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -384,14 +399,16 @@ def main() -> int:
         add(Path(args.add[0]), args.add[1])
         return 0
     beds = json.loads((RESULTS / 'beds.json').read_text(encoding='utf-8'))
-    effects = find_effects(beds, 'slf')
+    effects, with_part = (find_effects(beds, arm) for arm in ('slf', 'ap'))
+    arms = {'`SLFBalancer`': effects, '`SoftAPLoss`': with_part}
     tables = [
+        (README, 'results', readme_table(arms)),
         (PAGE, 'beds', table(effects)),
+        (PAGE, 'average precision', average_precision_table(with_part)),
         (PROBE_PAGE, 'probe', probe_table(effects)),
-        (BALANCERS_PAGE, 'average precision', average_precision_table(beds)),
     ]
     for bed in beds:
-        if set(more_values(bed)) - {'ap'}:
+        if len(more_values(bed)) > 1:
             tables.append((BALANCERS_PAGE, f'{bed["name"]} arms', arms_table(bed)))
     for task in json.loads((RESULTS / 'tasks.json').read_text(encoding='utf-8')):
         tables.append((RESULTS.parent / task['page'], task['name'], tasks_table(task)))
@@ -405,9 +422,9 @@ def main() -> int:
             page.write_text(after, encoding='utf-8')
     if args.check:
         return 0
-    draw_forest(effects, PICTURES / 'results_forest.png')
+    draw_forest({title.strip('`'): found for title, found in arms.items()}, PICTURES / 'results_forest.png')
     draw_curves(beds, 'slf', PICTURES / 'results_curves.png')
-    print(table(effects))
+    print(table(effects), average_precision_table(with_part), sep='\n\n')
     return 0
 
 

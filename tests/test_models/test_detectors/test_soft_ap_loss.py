@@ -91,6 +91,19 @@ def test_several_thresholds_are_the_mean_over_them(digits):
     torch.testing.assert_close(losses['loss_ap'], 2 * (1 - sum(single) / 10))
 
 
+@pytest.mark.parametrize('name', ['retinanet', 'faster_rcnn'])
+def test_in_mixed_precision(name, digits):
+    settings = dict(loss_ap=dict(LOSS_AP, warmup=0))
+    detector = balanced(name, dict(type='StaticBalancer'), **settings).train()
+    inputs = detector.data_preprocessor(batch(digits), training=True)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        loss = detector(**inputs, mode='loss')['loss_ap']
+    assert loss.dtype == torch.float32 and 0 < loss < 2
+    weight = next(p for key, p in detector.named_parameters() if key.startswith('backbone') and p.requires_grad)
+    (gradient,) = torch.autograd.grad(loss, weight)
+    assert gradient.isfinite().all() and gradient.abs().sum() > 0
+
+
 def test_several_thresholds_of_yolov1():
     def loss(iou_thr):
         detector = build_detector().train()
