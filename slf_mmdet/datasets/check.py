@@ -6,7 +6,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Sequence, Set, Tuple, Union
 
 from mmdet.datasets import BaseDetDataset, CocoDataset, XMLDataset
 from mmdet.registry import DATASETS
@@ -188,7 +188,7 @@ def check_image(path: str, width: int, height: int) -> str:
 def _check_split(name: str, dataset_cfg: dict, progress: bool) -> SplitReport:
     report = SplitReport(name)
     entries: List[dict] = []
-    for leaf, kept in _leaves(dataset_cfg):
+    for leaf, subsets in _leaves(dataset_cfg):
         if not _is_a(leaf['type'], BaseDetDataset):
             raise ValueError(
                 f'{name}_dataloader: {leaf["type"]} is not a data set of detection, of which images and boxes could be '
@@ -202,7 +202,7 @@ def _check_split(name: str, dataset_cfg: dict, progress: bool) -> SplitReport:
             report.problems.append(Finding(f'{name}_dataloader', text))
         found = _read(dataset)
         report.problems += [*found.problems, *found.missing, *found.filtered]
-        read = [entry for entry in found.entries if kept is None or entry['img_path'] in kept]
+        read = _kept_by(subsets, found.entries)
         entries += read
         for entry in read:
             report.images.add(osp.realpath(entry['img_path']))
@@ -283,30 +283,28 @@ def _check_images(name: str, entries: Sequence[dict], progress: bool) -> List[Fi
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def _leaves(dataset_cfg: dict, kept: Optional[Set[str]] = None) -> Iterator[Tuple[dict, Optional[Set[str]]]]:
-    """The data sets inside wrappers such as ConcatDataset and RepeatDataset.
-
-    With each come the paths of those of its images that a wrapper such as :class:`HeldOutSplit` keeps; ``None``: all.
-    """
+def _leaves(dataset_cfg: dict, subsets: Tuple[dict, ...] = ()) -> Iterator[Tuple[dict, Tuple[dict, ...]]]:
+    """The data sets inside wrappers such as ConcatDataset, each with those wrappers that keep some of its images."""
     if 'datasets' in dataset_cfg:
         for inner in dataset_cfg['datasets']:
-            yield from _leaves(inner, kept)
+            yield from _leaves(inner, subsets)
     elif 'dataset' in dataset_cfg:
-        if _is_a(dataset_cfg['type'], DatasetSubset):
-            chosen = _paths_of(dataset_cfg)
-            kept = chosen if kept is None or chosen is None else kept & chosen
-        yield from _leaves(dataset_cfg['dataset'], kept)
+        keeps_some = _is_a(dataset_cfg['type'], DatasetSubset)
+        yield from _leaves(dataset_cfg['dataset'], (*subsets, dataset_cfg) if keeps_some else subsets)
     else:
-        yield dataset_cfg, kept
+        yield dataset_cfg, subsets
 
 
-def _paths_of(dataset_cfg: dict) -> Optional[Set[str]]:
-    """Of the images of a wrapper; ``None`` where its data cannot be read, which its own check then reports."""
-    try:
-        dataset = DATASETS.build(dataset_cfg)
-    except (BadDataError, ValueError, OSError):
-        return None
-    return {dataset.get_data_info(index)['img_path'] for index in range(len(dataset))}
+def _kept_by(subsets: Sequence[dict], entries: List[dict]) -> List[dict]:
+    """The entries that all wrappers such as :class:`HeldOutSplit` keep, or all where their data cannot be read."""
+    for subset in subsets:
+        try:
+            dataset = DATASETS.build(subset)
+        except (BadDataError, ValueError, OSError):  # the problems of the data set itself say why
+            continue
+        kept = {dataset.get_data_info(index)['img_path'] for index in range(len(dataset))}
+        entries = [entry for entry in entries if entry['img_path'] in kept]
+    return entries
 
 
 def _shared_images(reports: Sequence[SplitReport]) -> Iterator[Finding]:
