@@ -156,7 +156,8 @@ def _box_fault(annotation: dict, image: dict) -> str:
         return f'box {box} has the area {annotation["area"]!r}'
     polygons = annotation.get('segmentation')
     if isinstance(polygons, list) and not all(isinstance(each, list) for each in polygons):
-        return 'must have a segmentation that is a list of polygons, each a list: [[x1, y1, x2, y2, x3, y3]]'
+        wanted = 'each a list, [[x1, y1, x2, y2, x3, y3]]; a training with masks fails on it'
+        return f'box {box} has a segmentation that is no list of polygons, {wanted}'
     if isinstance(polygons, list) and polygons and not any(len(each) >= 6 and len(each) % 2 == 0 for each in polygons):
         return f'box {box} has a segmentation without a polygon of three points or more'
     return ''
