@@ -159,7 +159,7 @@ def _cells(each: Effect) -> List[str]:
 
 def _difference(each: Effect, digits: int = 2) -> str:
     numbers = (statistics.fmean(each.differences), *interval_of(each))
-    mean, low, high = (f'{round(number, digits) + 0.0:+.{digits}f}' for number in numbers)  # no -0.0
+    mean, low, high = (f'{number:+.{digits}f}' for number in numbers)
     return f'{mean} ({low}, {high})'
 
 

@@ -62,6 +62,7 @@ def test_metafiles_have_the_results_of_the_beds(tables):
         ('yolo_bce_digits', 'configs/yolov1/yolov1_nano_bce_ap_1xb16-24e_digits-112px.py'),
         ('retinanet_digits', 'configs/digits/retinanet_r18-slim_fpn_ap_1xb8-24e_digits-112px.py'),
         ('retinanet_voc', 'configs/voc/retinanet_efficientnet-lite0_fpn_ap_1xb16-12e_voc07-224px.py'),
+        ('faster_rcnn_digits', 'configs/digits/faster-rcnn_r18-slim_fpn_ap_1xb8-12e_digits-112px.py'),
         ('atss_digits', 'configs/digits/atss_r18-slim_fpn_ap_1xb8-24e_digits-112px.py'),
     ],
 )
