@@ -143,9 +143,10 @@ def test_the_warmup_goes_on_after_a_checkpoint():
 
 def test_a_warmup_that_is_a_share_of_the_training(monkeypatch):
     like, loss = torch.zeros(()), SoftAPLoss(warmup=0.25)
+    hub = MessageHub.get_current_instance()
+    monkeypatch.delitem(hub.runtime_info, 'max_iters', raising=False)  # of a runner of a test before
     with pytest.raises(ValueError, match="warmup=0.25.*mmengine's Runner.*warmup=500"):
         SoftAPLoss(warmup=0.25)(lambda: torch.tensor(0.5), like)
-    hub = MessageHub.get_current_instance()
     assert SoftAPLoss(warmup=0.25).eval()(lambda: torch.tensor(0.5), like) == 0.5  # the warm-up is one of training
     monkeypatch.setitem(hub.runtime_info, 'max_iters', 12)
     assert [loss(lambda: torch.tensor(0.5), like).item() for _ in range(5)] == [0, 0, 0, 0.5, 0.5]
