@@ -408,7 +408,7 @@ def main() -> int:
         (PROBE_PAGE, 'probe', probe_table(effects)),
     ]
     for bed in beds:
-        if len(more_values(bed)) > 1:
+        if set(more_values(bed)) - {'ap'}:
             tables.append((BALANCERS_PAGE, f'{bed["name"]} arms', arms_table(bed)))
     for task in json.loads((RESULTS / 'tasks.json').read_text(encoding='utf-8')):
         tables.append((RESULTS.parent / task['page'], task['name'], tasks_table(task)))

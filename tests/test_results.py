@@ -120,6 +120,19 @@ def test_effect(tables, tmp_path, monkeypatch):
     assert tables['find_effects']([bed], 'rlw') == []
 
 
+def test_table_of_the_readme(tables):
+    bed = dict(name='bed', title='A bed', config='configs/a.py')
+    effect = tables['Effect'](bed, 'slf', [70.0, 72.0, 68.0], [71.0, 75.0, 70.0], None, adjusted=0.04)
+    other = effect._replace(second=[71.0, 73.0, 69.1], adjusted=0.2)
+    assert tables['readme_table'](dict(SLF=[effect], AP=[other])).splitlines() == [
+        '| detector | static weights | SLF | AP |',
+        '|---|---:|---:|---:|',
+        # 1, 3, 2: a standard error of 1 / sqrt(3), 2 degrees of freedom; 1, 1, 1.1: of 0.1 / 3
+        '| [A bed](configs/a.py) | 70.0 ± 2.0 | **+2.0 (-0.5, +4.5)** | +1.0 (+0.9, +1.2) |',
+        '| mean | | +2.0 (-0.5, +4.5) | +1.0 (+0.9, +1.2) |',
+    ]
+
+
 def test_place_of_a_table(tables):
     page = 'a\n<!-- table: beds -->\nold\n<!-- end of table -->\nb <!-- end of table -->'
     found = tables['with_table'](page, 'beds', 'new')

@@ -7,7 +7,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 
 from ..datasets.held_out_split import SHARING
-from ..utils.checks import is_number, require
+from ..utils.checks import is_share, require
 
 
 def on_held_out(cfg: Config, share: float) -> Config:
@@ -28,7 +28,7 @@ def on_held_out(cfg: Config, share: float) -> Config:
         ValueError: ``share`` is out of its range, the config has no data set to split, or its evaluator reads a file
             of ground truth that cannot be replaced.
     """
-    require(is_number(share, 0, 1) and 0 < share < 1, 'compare', '--held-out', 'in (0, 1)', share)
+    require(is_share(share), 'compare', '--held-out', 'in (0, 1)', share)
     cfg = copy.deepcopy(cfg)
     parent, inner = cfg.get('train_dataloader') or {}, (cfg.get('train_dataloader') or {}).get('dataset') or {}
     while 'dataset' in inner and _kind(inner) in SHARING:

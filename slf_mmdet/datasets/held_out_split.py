@@ -7,7 +7,7 @@ from mmdet.datasets import MultiImageMixDataset
 from mmdet.registry import DATASETS
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
 
-from ..utils.checks import is_count, is_number, require
+from ..utils.checks import is_count, is_share, require
 from .subset import DatasetSubset, built
 
 PARTS = ('train', 'held_out')
@@ -47,7 +47,7 @@ class HeldOutSplit(DatasetSubset):
         pipeline: Optional[Sequence[dict]] = None,
     ) -> None:
         owner = type(self).__name__
-        require(is_number(share, 0, 1) and 0 < share < 1, owner, 'share', 'in (0, 1)', share)
+        require(is_share(share), owner, 'share', 'in (0, 1)', share)
         require(part in PARTS, owner, 'part', f'one of {list(PARTS)}', part)
         require(is_count(seed, 0), owner, 'seed', 'an integer >= 0', seed)
         if pipeline is not None:

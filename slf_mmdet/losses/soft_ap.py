@@ -1,6 +1,6 @@
 """Mean average precision of detections, made differentiable, and as one more part of a detector's loss."""
 
-from typing import Any, Callable, Sequence, Union
+from typing import Callable, Sequence, Union
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
-from ..utils.checks import is_count, is_number, require
+from ..utils.checks import is_count, is_number, is_share, require
 from ..utils.state import StepCounter
 
 NUM_CANDIDATES = 400
@@ -36,7 +36,8 @@ class SoftAPLoss(nn.Module):
             PASCAL VOC's AP, ``[0.5, 0.55, ..., 0.95]`` for COCO's.
 
     Raises:
-        ValueError: a setting is out of its range.
+        ValueError: a setting is out of its range; in a step, ``warmup`` is a share, but no mmengine runner says of how
+            many iterations.
 
     Examples:
         In the config of any detector of mmdet:
@@ -57,11 +58,11 @@ class SoftAPLoss(nn.Module):
     ) -> None:
         super().__init__()
         require(is_number(loss_weight, 0), 'SoftAPLoss', 'loss_weight', 'a finite number >= 0', loss_weight)
-        right = is_count(warmup, 0) or _is_share(warmup)
+        right = is_count(warmup, 0) or is_share(warmup)
         wanted = 'an integer >= 0, which counts iterations, or a share of them in (0, 1)'
         require(right, 'SoftAPLoss', 'warmup', wanted, warmup)
         thresholds = iou_thr if isinstance(iou_thr, (list, tuple)) else [iou_thr]
-        right = len(thresholds) > 0 and all(map(_is_share, thresholds))
+        right = len(thresholds) > 0 and all(map(is_share, thresholds))
         require(right, 'SoftAPLoss', 'iou_thr', 'a number in (0, 1), or a list of these', iou_thr)
         self.loss_weight = float(loss_weight)
         self.warmup = warmup
@@ -96,10 +97,6 @@ class SoftAPLoss(nn.Module):
                 "in mmengine's Runner only: give a number of iterations, such as warmup=500."
             )
         return self.warmup * total
-
-
-def _is_share(value: Any) -> bool:
-    return is_number(value) and 0 < value < 1
 
 
 def soft_average_precision(

@@ -29,3 +29,8 @@ def is_number(value: object, low: float = -sys.float_info.max, high: float = sys
 def is_count(value: object, low: int = 1) -> bool:
     """Whether a setting is an integer >= low; True is none."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def is_share(value: object) -> bool:
+    """Whether a setting is a number in (0, 1)."""
+    return is_number(value, 0, 1) and value not in (0, 1)
