@@ -99,7 +99,7 @@ setup(
             'pytest>=8',
             'pytest-cov>=4.1',
             'pytest-timeout>=2.2',
-            'pytest-xdist>=3.7',
+            'pytest-xdist>=3.8',
             'hypothesis>=6.90',
             'tensorboard>=2.12',
             'seaborn>=0.12.2',  # mmdet's analyze_logs.py imports it
