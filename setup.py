@@ -54,15 +54,15 @@ setup(
         'mmengine>=0.10.4,<2',
         'mmdet>=3.3,<4',
         'numpy>=1.22',
-        'scipy>=1.8',
-        'matplotlib>=3.6',
+        'scipy>=1.10',
+        'matplotlib>=3.7',
         'pillow>=9.2',
         'pycocotools>=2.0.6',
         'click>=8.0',
         'rich>=12.6',
         'jinja2>=3.1',
         'markupsafe>=2.1.1',
-        'filelock>=3.13',
+        'filelock>=3.15.4',
         'setuptools>=65,<82',  # mmengine 0.10 reads package metadata through pkg_resources
     ],
     extras_require={
@@ -87,7 +87,7 @@ setup(
         'ray': ['ray>=2.9'],
         'docs': [
             'sphinx>=7',
-            'furo>=2023.9',
+            'furo>=2024.8.6',
             'myst-nb>=1.0',
             'sphinx-copybutton>=0.5',
             'nbclient>=0.8',
@@ -96,7 +96,7 @@ setup(
         ],
         'dev': [
             'scikit-learn>=1.1',
-            'pytest>=8',
+            'pytest>=8.3',
             'pytest-cov>=4.1',
             'pytest-timeout>=2.2',
             'pytest-xdist>=3.8',
@@ -104,7 +104,7 @@ setup(
             'tensorboard>=2.12',
             'seaborn>=0.12.2',  # mmdet's analyze_logs.py imports it
             'playwright>=1.40',  # opens the report of a run; without a browser its test is skipped
-            'monai>=1.3',  # reference of the segmentation losses' tests
+            'monai>=1.3',  # reference of the segmentation losses' tests; 1.6 for the boundary loss
             "torchjd==0.18.*; python_version >= '3.10'",  # reference of the balancers' tests
             'torch-geometric>=2.5',  # reference of the graph layers' tests
             'ruff>=0.6',

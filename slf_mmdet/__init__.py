@@ -20,7 +20,7 @@ def register_all_modules() -> None:
 
 def _started_as() -> str:
     """``'command'`` by ``slf-mmdet`` or ``python -m slf_mmdet``, ``'doctor'`` by its module, else ``''``."""
-    words = getattr(sys, 'orig_argv', sys.argv)
+    words = getattr(sys, 'orig_argv', None) or [sys.executable, *sys.argv]  # Python 3.9, which hides the module of -m
     module = words[words.index('-m') + 1] if '-m' in words[:-1] else ''
     if module == 'slf_mmdet.doctor':
         return 'doctor'

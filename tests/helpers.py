@@ -9,6 +9,10 @@ import time
 from pathlib import Path
 from typing import Optional
 
+import pytest
+import torch
+from mmengine.utils import digit_version
+
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'
 DIGITS_SLF = CONFIGS / 'slf' / 'slf_yolov1_nano_1xb16-12e_digits-112px.py'
@@ -19,6 +23,12 @@ IN_PROCESS = [
     for split in ('train', 'val', 'test')
     for option in ('num_workers=0', 'persistent_workers=False')
 ]
+
+
+def needs_torch(version: str, reason: str):
+    """Skips a test on older ones."""
+    older = digit_version(torch.__version__) < digit_version(version)
+    return pytest.mark.skipif(older, reason=f'{reason} needs torch {version}')
 
 
 def run_python(

@@ -55,13 +55,21 @@ def test_help_imports_nothing_heavy():
     assert printed.splitlines()[-1] == 'heavy: []'
 
 
+REGISTERED = '\nslf_mmdet.register_all_modules(); print("slf_mmdet.slf" in sys.modules)'
+
+
 def test_import_registers_unless_the_command_does_it_later():
     code = 'import sys, slf_mmdet; print("slf_mmdet.slf" in sys.modules)'
     assert run_forked('-c', code).stdout.splitlines()[-1] == 'True'
     code = 'import sys; sys.orig_argv = ["python", "/usr/bin/slf-mmdet", "plot"]\n' + code
     assert run_forked('-c', code).stdout.splitlines()[-1] == 'False'
-    code += '\nslf_mmdet.register_all_modules(); print("slf_mmdet.slf" in sys.modules)'
-    assert run_forked('-c', code).stdout.splitlines()[-1] == 'True'
+    assert run_forked('-c', code + REGISTERED).stdout.splitlines()[-1] == 'True'
+
+
+def test_python_3_9_has_the_script_alone():
+    code = 'import sys; del sys.orig_argv; sys.argv = ["/usr/bin/slf-mmdet", "plot"]\n'
+    code += 'import slf_mmdet; print("slf_mmdet.slf" in sys.modules)'
+    assert run_forked('-c', code + REGISTERED).stdout.split()[-2:] == ['False', 'True']
 
 
 @pytest.mark.parametrize(

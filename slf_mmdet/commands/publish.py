@@ -20,12 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Publishes one checkpoint."""
-    import torch
+    from mmengine.runner.checkpoint import CheckpointLoader
 
     from ..models.darknet_weights import save_checkpoint
     from ..models.publish import publish_checkpoint
 
-    checkpoint = torch.load(args.src, map_location='cpu', weights_only=True)
+    checkpoint = CheckpointLoader.load_checkpoint(args.src, map_location='cpu')
     try:
         published = publish_checkpoint(checkpoint)
     except ValueError as error:

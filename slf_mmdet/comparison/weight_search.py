@@ -288,6 +288,5 @@ class WeightSearch:
             warnings.simplefilter('ignore', self._optuna.exceptions.ExperimentalWarning)
             axes = self._optuna.visualization.matplotlib.plot_optimization_history(self.study)
         axes.set(title='Search of static weights', xlabel='trial', ylabel=self.metric or 'value')
-        figure = axes.get_figure(root=True)
-        assert figure is not None
-        return figure
+        assert isinstance(axes.figure, Figure)
+        return axes.figure

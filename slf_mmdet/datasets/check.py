@@ -170,8 +170,7 @@ def check_image(path: str, width: int, height: int) -> str:
     try:
         with Image.open(path) as image:
             image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # as the pipeline's decoder does
-            found = image.size
+            found = ImageOps.exif_transpose(image).size  # as the pipeline's decoder does
         fault = decoding_fault(Path(path).read_bytes())  # the pipeline's decoder rejects other files than Pillow
     except Exception as error:  # decoders raise errors of any type on broken files
         return f'image cannot be decoded ({error})'

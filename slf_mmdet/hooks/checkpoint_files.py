@@ -85,7 +85,7 @@ def newest_intact(kinds: List[CheckpointFiles]) -> Tuple[Optional[Path], Dict[Pa
 
 def _iteration(path: Path) -> int:
     try:
-        meta = torch.load(path, map_location='cpu', weights_only=True, mmap=True).get('meta', {})
+        meta = torch.load(str(path), map_location='cpu', weights_only=True, mmap=True).get('meta', {})
     except pickle.UnpicklingError:  # holds a type that weights_only rejects
         return -1
     return int(meta.get('iter', meta.get('epoch', -1)))

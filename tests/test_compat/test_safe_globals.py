@@ -11,6 +11,10 @@ from mmengine.optim.scheduler import param_scheduler
 
 import slf_mmdet
 
+from ..helpers import needs_torch
+
+pytestmark = needs_torch('2.6', 'mmengine, to load nothing but weights by default,')
+
 
 def test_log_history_loads(tmp_path):
     hub = MessageHub('test_safe_globals')

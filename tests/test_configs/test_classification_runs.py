@@ -170,7 +170,7 @@ def test_the_backbone_of_a_detector_starts_from_the_classifier(arch, imagenet, t
         **{'train_dataloader.dataset.pipeline.1.scale': 64, 'default_hooks.checkpoint.save_optimizer': False},
     )
     checkpoint = tmp_path / 'run' / 'epoch_1.pth'
-    trained = torch.load(checkpoint, weights_only=True)['state_dict']
+    trained = torch.load(checkpoint)['state_dict']
     pretrained = {key: value for key, value in trained.items() if key.startswith('backbone.')}
     assert len(pretrained) == 6 * {'extraction': 20, 'fast': 9}[arch]  # a weight and five tensors of batch norm each
     assert all(value == 2 for key, value in pretrained.items() if key.endswith('num_batches_tracked'))

@@ -155,7 +155,7 @@ def test_resumed_equals_uninterrupted(loss, data, tmp_path, monkeypatch):
     for name, first in (('whole', 2), ('resumed', 1)):
         train(path, tmp_path / name, data, monkeypatch, **{'train_cfg.max_epochs': first})
     train(path, tmp_path / 'resumed', data, monkeypatch, resume=True)
-    whole, resumed = (torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True) for name in ('whole', 'resumed'))
+    whole, resumed = (torch.load(tmp_path / name / 'epoch_2.pth') for name in ('whole', 'resumed'))
     assert whole['state_dict'].keys() == resumed['state_dict'].keys()
     assert all(torch.equal(value, resumed['state_dict'][key]) for key, value in whole['state_dict'].items())
     for player in ('generator', 'discriminator'):

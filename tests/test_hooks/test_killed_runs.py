@@ -43,7 +43,7 @@ def run(digits, work_dir, resume=False, **kill):
 
 
 def end_of(work_dir):
-    return torch.load(work_dir / END, weights_only=True)
+    return torch.load(work_dir / END)
 
 
 def order_of(work_dir):

@@ -35,7 +35,7 @@ def train(work_dir, max_epochs, enabled=True, resume=False):
 
 
 def state(work_dir, epoch):
-    return torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=True)['state_dict']
+    return torch.load(work_dir / f'epoch_{epoch}.pth')['state_dict']
 
 
 def equal(one, other):

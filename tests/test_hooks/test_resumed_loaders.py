@@ -129,7 +129,7 @@ def resumed(cfg, tmp_path, **settings):
     expected, _ = run(cfg, tmp_path, **settings)
     first = 'epoch_1.pth' if cfg.train_cfg.by_epoch else 'iter_3.pth'
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / first))
-    iteration = torch.load(tmp_path / first, weights_only=True)['meta']['iter']
+    iteration = torch.load(tmp_path / first)['meta']['iter']
     found, warned = run(cfg, tmp_path, resume=True, **settings)
     return expected[iteration:], found, warned
 

@@ -11,6 +11,7 @@ from slf_mmdet import losses
 from slf_mmdet.losses.base import ReducedLoss
 from slf_mmdet.losses.candidate_mixture import CandidateMixture
 
+from ..helpers import needs_torch
 from . import numpy_losses
 from .mixtures import FIVE
 
@@ -271,6 +272,7 @@ def test_cosine_of_unlikely_classes_still_has_a_gradient():
     torch.testing.assert_close(grad, torch.tensor([[-slope, slope]], dtype=torch.float32))
 
 
+@needs_torch('2.2', 'one_hot of the meta device')
 def test_labels_on_another_device_are_left_to_its_kernels():
     """To read them would wait for it. The meta device has no values at all."""
     labels = torch.zeros(N, dtype=torch.long, device='meta')

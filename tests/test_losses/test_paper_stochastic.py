@@ -78,7 +78,7 @@ def test_the_prediction_has_a_gradient_through_the_decision_network():
     gradients = []
     for kind in (KIND, 'StochasticLoss'):
         loss = build(kind, sampler=SOFTMAX)
-        nn.init.normal_(loss.decision_network.output.weight, generator=torch.Generator().manual_seed(0))
+        loss.decision_network.output.weight.data.normal_(generator=torch.Generator().manual_seed(0))
         nn.init.zeros_(loss.decision_network.output.bias)
         value = loss(pred, target, reduction_override='sum')
         gradients.append(torch.autograd.grad(value, pred)[0])

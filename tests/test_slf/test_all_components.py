@@ -12,7 +12,10 @@ from slf_mmdet.balancers import Step
 from slf_mmdet.slf import Prior, Sampler, Signal
 from slf_mmdet.utils.config import registered, settings_of
 
+from ..helpers import needs_torch
 from ..test_balancers.registry import BASE, PARTS, balance, build, objective, offered, random_inputs, weights_of
+
+FLOAT16 = pytest.param(torch.float16, marks=needs_torch('2.2', 'autocast to float16 on the CPU'))
 
 KINDS = dict(signal=Signal, sampler=Sampler, prior=Prior)
 # Short phases, so that the few steps of a test reach all of them; and arguments without a default.
@@ -98,7 +101,7 @@ def test_nothing_is_remembered_in_eval_mode(kind, name):
 
 
 @every_component
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, FLOAT16])
 def test_works_under_autocast_in_fp32(kind, name, dtype):
     balancer, other = balancer_with(kind, name), balancer_with(kind, name)
     for step in range(3):

@@ -238,7 +238,7 @@ def test_a_part_that_is_not_selected_contributes_nothing_even_if_it_is_not_finit
     found = []
     for value in (bad, 0.0):
         balancer = slf(sampler=samples(1, seed=3))
-        torch.nn.init.normal_(balancer.decision_network.output.weight, generator=torch.Generator().manual_seed(1))
+        balancer.decision_network.output.weight.data.normal_(generator=torch.Generator().manual_seed(1))
         parts, features = random_inputs(8)
         selected = MultipleGumbelSoftmax(1, seed=3)(balancer._log_p(balancer.decision_network(features.detach())))
         losses = {name: torch.where(selected[:, i] > 0, parts[name], value) for i, name in enumerate(PARTS)}

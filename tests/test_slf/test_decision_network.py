@@ -16,7 +16,7 @@ def features(number=8, seed=0):
 
 def started(network):
     """Its last layer away from the start, where it hides what is before it."""
-    torch.nn.init.normal_(network.output.weight, generator=torch.Generator().manual_seed(1))
+    network.output.weight.data.normal_(generator=torch.Generator().manual_seed(1))
     return network
 
 

@@ -7,6 +7,8 @@ import torch
 
 from slf_mmdet.slf import multiple_gumbel_softmax, stratified_gumbel_softmax
 
+from ..helpers import needs_torch
+
 P = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64)
 
 
@@ -118,6 +120,7 @@ def test_compiled_with_a_generator_it_draws_the_same(sample):
 
 
 @SAMPLERS
+@needs_torch('2.2', 'promote_types in a graph')
 def test_as_a_whole_graph_it_compiles_without_a_generator_only(sample):
     """If the second half fails, torch can trace generators now: correct the docstrings."""
     log_p = P.log().expand(5, 4)

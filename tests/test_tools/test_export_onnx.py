@@ -50,7 +50,7 @@ def test_equals_pytorch(small_yolo, tmp_path, capsys):
 
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(tmp_path / 'new/yolo.onnx'))
+    session = onnxruntime.InferenceSession(str(tmp_path / 'new/yolo.onnx'), providers=['CPUExecutionProvider'])
     images = 255 * np.random.default_rng(0).random((3, 3, pixels, pixels), dtype=np.float32)  # any number of images
     boxes, scores = session.run(['boxes', 'scores'], dict(image=images))
     assert boxes.shape == (3, 8, 4) and scores.shape == (3, 8, detector.bbox_head.num_classes) and scores.max() > 0.1

@@ -233,7 +233,7 @@ def trained(digits, tmp_path_factory):
 
 
 def state_of(path):
-    return torch.load(path, weights_only=True)['state_dict']
+    return torch.load(path)['state_dict']
 
 
 def test_resumed_run_equals_uninterrupted(trained, digits, tmp_path):
@@ -245,14 +245,14 @@ def test_resumed_run_equals_uninterrupted(trained, digits, tmp_path):
 
 
 def published(path, target):
-    torch.save(publish_checkpoint(torch.load(path, weights_only=True)), target)
+    torch.save(publish_checkpoint(torch.load(path)), target)
     return target
 
 
 def test_published_checkpoint_is_one_of_the_plain_detector(trained, tmp_path):
     cfg, path = trained
     target = published(path, tmp_path / 'published.pth')
-    checkpoint = torch.load(target, weights_only=True)
+    checkpoint = torch.load(target)
     assert set(checkpoint) == {'meta', 'state_dict'}
     assert len(checkpoint['meta']['dataset_meta']['classes']) == CLASSES
     plain = MODELS.build(unbalanced(cfg.model))

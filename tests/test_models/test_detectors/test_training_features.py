@@ -10,8 +10,11 @@ import torch
 from mmengine.model import convert_sync_batchnorm, revert_sync_batchnorm
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
+from ...helpers import needs_torch
 from .small_yolov1 import batch, build_detector
 from .tiny_detectors import build, tiny_model
+
+FLOAT16 = pytest.param(torch.float16, marks=needs_torch('2.2', 'autocast to float16 on the CPU'))
 
 
 def retinanet():
@@ -52,7 +55,7 @@ def decides(keys):
     return any('decision_network' in key for key in keys)
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, FLOAT16])
 def test_autocast_on_cpu(detector, dtype):
     exact = copy.deepcopy(detector)
     inputs = detector.data_preprocessor(batch(2), training=True)
@@ -116,6 +119,7 @@ def test_sync_bn_on_gpu(detector):
     assert decides(moved(start, train(detector, OptimWrapper(optimizer(detector)), 2)[-1]))
 
 
+@needs_torch('2.6', 'torch.compiler.set_stance')
 def test_compiled_train_step_is_the_ordinary_one():
     """Whatever the backend does, the balancer stays out of it: it would be compiled anew in each step."""
     plain, compiled = build_detector(), build_detector()

@@ -38,7 +38,7 @@ def uninterrupted(request, digits, tmp_path_factory):
     """Name, runner and checkpoint of two epochs."""
     work_dir = tmp_path_factory.mktemp(f'validation_{request.param}')
     runner = train(config(request.param, digits, work_dir, epochs=2))
-    return request.param, runner, torch.load(work_dir / 'epoch_2.pth', weights_only=True)['state_dict']
+    return request.param, runner, torch.load(work_dir / 'epoch_2.pth')['state_dict']
 
 
 def test_it_measures_what_moves_the_decision_network(uninterrupted):
@@ -65,7 +65,7 @@ def test_a_resumed_run_measures_what_the_uninterrupted_one_does(uninterrupted, d
     name, _, theirs = uninterrupted
     train(config(name, digits, tmp_path, epochs=1))
     train(config(name, digits, tmp_path, epochs=2, resume=True))
-    ours = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)['state_dict']
+    ours = torch.load(tmp_path / 'epoch_2.pth')['state_dict']
     assert set(ours) == set(theirs)
     assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
 
